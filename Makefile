@@ -1,0 +1,43 @@
+# Everything sets itself up: `make demo` and `make test` work from a fresh clone with Python 3.11 and no root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PROFILE ?= demo
+SET ?=
+export TRANSUMANZA_PROFILE ?= $(PROFILE)
+export TRANSUMANZA_SET ?= $(SET)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test test-services ui lint bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Transumanza needs Python 3.11 or newer, and " + sys.version.split()[0] + " is " + sys.executable + "; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+demo: $(READY)
+	@eval "$$($(BIN)/transumanza env)" && $(BIN)/transumanza demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-services: $(READY)
+	$(BIN)/python -m pytest -m services
+
+ui: $(READY)
+	@eval "$$($(BIN)/transumanza env)" && $(BIN)/dagster-webserver --module-name dagster_project.definitions --host 127.0.0.1 --port $${PORT:-3000}
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	@for path in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$path .py) --json; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,51 @@
+"""The language file: all that is known of the target language, in one YAML file under ``profiles/languages``.
+
+Another language is another file. The sub-sections count one by one in the fingerprints of the stages that read them, so
+that a changed stop word does not retrain a model whose text did not change.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from foundation.language.identification import IdentificationSettings
+from foundation.language.sentences import SentenceSettings
+from foundation.settings import Settings
+
+
+class WordSettings(Settings):
+    """How words are told apart."""
+
+    tokenizer: str = Field(description="spaCy's code of the blank tokenizer, for instance 'it'.")
+    stop_words: tuple[str, ...] = Field(description="Frequent function words, lower case; a page of real prose holds several.")
+
+
+class PhraseSettings(Settings):
+    """Phrases that mark a line as boilerplate."""
+
+    policy: tuple[str, ...] = Field(description="Lower-case phrases of cookie and privacy notices.")
+    placeholder: tuple[str, ...] = Field(("lorem ipsum",), description="Filler text of page templates.")
+    end_marks: tuple[str, ...] = Field(description="Characters that end a sentence of prose.")
+
+
+class TemplateSettings(Settings):
+    """Prompt templates of the training workshop; byte-exact, with their source in the file's comments."""
+
+    instruction_with_input: str
+    instruction_without_input: str
+    system_prompt: str = ""
+
+
+class LanguageSettings(Settings):
+    """One language file."""
+
+    code: str = Field(description="ISO 639-3, as Common Crawl's index writes it.", pattern=r"^[a-z]{3}$")
+    short_code: str = Field(description="ISO 639-1, as translation engines write it.", pattern=r"^[a-z]{2}$")
+    name: str
+    native_name: str
+    identification: IdentificationSettings
+    words: WordSettings
+    phrases: PhraseSettings
+    templates: TemplateSettings
+    source_sentences: SentenceSettings = Field(SentenceSettings(), description="Sentence ends of the source language of translations.")
+    prompts: tuple[str, ...] = Field((), description="Fixed prompts answered by every model, to read before and after.")

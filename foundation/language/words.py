@@ -1,0 +1,49 @@
+"""Words of a text: spaCy's blank tokenizer, memoised by whitespace chunk.
+
+The tokens are those of the plain tokenizer, so that published thresholds on words stay valid; a chunk between
+whitespace always gives the same tokens, so that most chunks are looked up.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+CACHE_CHUNKS = 1_000_000
+"""Chunks remembered by one tokenizer; beyond it the memory starts anew."""
+
+_TROUBLE = "IS_ALPHA"  # spaCy raises on the name of one of its own attributes
+
+
+class WordTokenizer:
+    """Words of one language; holds a memo that never changes a result."""
+
+    def __init__(self, language: str, cache_chunks: int = CACHE_CHUNKS) -> None:
+        import spacy
+
+        self._tokenizer = spacy.blank(language).tokenizer
+        self._known: dict[str, tuple[str, ...]] = {}
+        self._cache_chunks = cache_chunks
+
+    def __call__(self, text: str) -> list[str]:
+        """The words and punctuation marks of a text, in order; whitespace separates and is no token."""
+        words: list[str] = []
+        known = self._known
+        for chunk in text.split():
+            tokens = known.get(chunk)
+            if tokens is None:
+                tokens = self._tokens(chunk)
+                if len(known) >= self._cache_chunks:
+                    known.clear()
+                known[chunk] = tokens
+            words.extend(tokens)
+        return words
+
+    def _tokens(self, chunk: str) -> tuple[str, ...]:
+        clean = chunk.replace(_TROUBLE, "")
+        return tuple(token.text for token in self._tokenizer(clean)) if clean else ()
+
+
+@lru_cache(maxsize=4)
+def load_tokenizer(language: str) -> WordTokenizer:
+    """The tokenizer of a language, once per process."""
+    return WordTokenizer(language)

@@ -1,0 +1,89 @@
+"""The versions behind a version, followed through the store's build records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from foundation.store import BuildRecord, PublishedVersion, StoreError
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """One version, and the build that made it (``None`` where its record is gone)."""
+
+    version: PublishedVersion
+    record: BuildRecord | None
+
+    @property
+    def name(self) -> str:
+        asset, partition = self.version.asset, self.version.partition
+        return asset if partition is None else f"{asset}[{partition}]"
+
+    @property
+    def code_version(self) -> str:
+        return "" if self.record is None else str(self.record.inputs["code_version"])
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The content settings of the build."""
+        return {} if self.record is None else self.record.inputs["config"]
+
+    @property
+    def front_matter(self) -> Mapping[str, Any]:
+        """The YAML front matter of the version's own card."""
+        text = (self.version.path / "README.md").read_text(encoding="utf-8")
+        if not text.startswith("---\n"):
+            return {}
+        return yaml.safe_load(text[4:].split("\n---\n", 1)[0]) or {}
+
+    @property
+    def licence(self) -> str:
+        """What the version's own card says."""
+        return str(self.front_matter.get("license") or "")
+
+
+def record_of(version: PublishedVersion) -> BuildRecord | None:
+    """The first build that made exactly this version."""
+    folder = version.path.parent.parent / "builds"
+    records = [BuildRecord.read(path) for path in folder.glob("*.json")]
+    matching = [record for record in records if (record.version, record.data_version) == (version.version, version.data_version)]
+    return min(matching, key=lambda record: (record.started_at, record.fingerprint), default=None)
+
+
+def ancestry(versions: Iterable[PublishedVersion]) -> list[Ancestor]:
+    """The given versions and everything behind them, nearest first, each once.
+
+    Raises:
+        StoreError: a build record names a version that the store no longer holds.
+    """
+    found: dict[tuple[str, str | None, str], Ancestor] = {}
+    waiting = list(versions)
+    while waiting:
+        version = waiting.pop(0)
+        key = (version.asset, version.partition, version.version)
+        if key in found:
+            continue
+        ancestor = Ancestor(version, record_of(version))
+        found[key] = ancestor
+        if ancestor.record is not None:
+            waiting += _parents(version, ancestor.record)
+    return list(found.values())
+
+
+def _parents(version: PublishedVersion, record: BuildRecord) -> list[PublishedVersion]:
+    root = version.path.parents[2 if version.partition is None else 3]
+    parents = []
+    for asset, entry in sorted(record.inputs["upstream"].items()):
+        # A partitioned asset's partitioned upstream is that of the same snapshot.
+        same = version.partition if not (root / asset / "v").is_dir() else None
+        for partition, known in [(same, entry)] if "version" in entry else sorted(entry.items()):
+            place = root / asset if partition is None else root / asset / partition
+            path = place / "v" / known["version"]
+            if not (path / "manifest.json").is_file():
+                raise StoreError(f"{asset}@{known['version']}, which {version} was made of, is not in {root}; materialize {asset} again")
+            parents.append(PublishedVersion(asset, partition, known["version"], known["data_version"], path))
+    return parents

@@ -1,0 +1,384 @@
+"""Stages: what makes an asset, and how one is run with or without an orchestrator.
+
+A workshop declares its stages as data (asset, version, settings sections, upstream assets, build function). Running a
+stage resolves its inputs once, computes the fingerprint, reuses an earlier build where nothing changed, and otherwise
+builds into a staging folder, publishes, records and moves the profile's reference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from tqdm import tqdm
+
+from foundation.errors import TransumanzaError
+from foundation.settings import content_of, file_sha256
+from foundation.sources.debian import DebianPackages
+from foundation.sources.downloads import Downloads
+from foundation.store import (
+    BuildRecord,
+    Fingerprint,
+    GateResult,
+    NotPublished,
+    PublishedVersion,
+    Staging,
+    Store,
+    TableSpec,
+)
+from foundation.store.builds import environment, now
+from foundation.store.staging import explained_disk_errors
+
+if TYPE_CHECKING:
+    from foundation.sources.data import DataFolder
+
+logger = logging.getLogger(__name__)
+
+Inputs = Mapping[str, PublishedVersion | Mapping[str, PublishedVersion]]
+
+
+class StageError(TransumanzaError):
+    """A stage cannot run with the inputs or settings it got."""
+
+
+@dataclass(frozen=True)
+class StageSetup:
+    """What a stage knows before it runs: its settings sections by dotted path, the user's data, downloads, the seed."""
+
+    settings: Mapping[str, BaseModel]
+    data: DataFolder
+    downloads: Downloads
+    partition: str | None
+    seed: int
+
+    @property
+    def cache(self) -> Path:
+        """Downloads by sha256 and engine caches; safe to delete."""
+        return self.downloads.cache
+
+    @property
+    def debian(self) -> DebianPackages:
+        """Debian packages, under the same rule of offline work as all downloads."""
+        return DebianPackages(self.downloads.cache, self.downloads.offline)
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What a build function returns.
+
+    ``statistics`` are deterministic and enter the manifest; ``observations`` (seconds, tokens per second, cache hits)
+    enter the build record only. ``previews`` are Markdown, ``plots`` PNG bytes, both by title.
+    """
+
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    gates: Sequence[GateResult] = ()
+    observations: Mapping[str, Any] = field(default_factory=dict)
+    previews: Mapping[str, str] = field(default_factory=dict)
+    plots: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageContext(StageSetup):
+    """What a build function gets: the setup, pinned inputs, a staging folder and a work folder that survives a kill."""
+
+    asset: str
+    inputs: Inputs
+    staging: Staging
+    work: Path
+    workers: int
+
+    def input(self, asset: str) -> PublishedVersion:
+        """The one version of an upstream asset."""
+        value = self.inputs[asset]
+        if not isinstance(value, PublishedVersion):
+            raise StageError(f"{self.asset}: upstream {asset} is partitioned; ask for its partitions")
+        return value
+
+    def partitions(self, asset: str) -> Mapping[str, PublishedVersion]:
+        """The published versions of a partitioned upstream asset, by snapshot, in the profile's order."""
+        value = self.inputs[asset]
+        if isinstance(value, PublishedVersion):
+            raise StageError(f"{self.asset}: upstream {asset} is not partitioned; ask for its one version")
+        return value
+
+    def progress(self, total: int | None, label: str, unit: str = "") -> tqdm:
+        """A progress bar for work a person waits for."""
+        return tqdm(total=total, desc=f"{self.asset}: {label}", unit=unit or "it", mininterval=1.0, dynamic_ncols=True)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The declaration of one asset; see the module docstring.
+
+    ``user_files`` and ``facts`` name what else decides the content before anything runs (files of the user, hashes of
+    packages). ``fetch`` brings into the cache everything that the build would download.
+    """
+
+    asset: str
+    version: str
+    group: str
+    build: Callable[[StageContext], StageReport]
+    sections: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    tables: tuple[TableSpec, ...] = ()
+    partitioned: bool = False
+    reproducible: bool | Callable[[StageSetup], bool] = True
+    kinds: tuple[str, ...] = ()
+    description: str = ""
+    owners: tuple[str, ...] = ("team:transumanza",)
+    gates: tuple[str, ...] = ()
+    user_files: Callable[[StageSetup], Sequence[Path]] | None = None
+    facts: Callable[[StageSetup], Mapping[str, Any]] | None = None
+    fetch: Callable[[StageSetup], object] | None = None
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where stages run: the store, the state folders, the user's data, and one profile's settings sections."""
+
+    store: Store
+    home: Path
+    profile: str
+    sections: Mapping[str, BaseModel]
+    snapshots: tuple[str, ...]
+    data: DataFolder
+    seed: int
+    workers: int = 1
+    offline: bool = False
+    allow_failed_gates: tuple[str, ...] = ()
+    recorded_profile: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> Path:
+        """Downloads by sha256 and engine caches; safe to delete."""
+        return self.home / "cache"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """The outcome of running a stage: its build record, the version, and whether anything was done."""
+
+    record: BuildRecord
+    published: PublishedVersion
+    reused: bool
+    previews: Mapping[str, str] = field(default_factory=dict)
+    plots: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def config_of(stage: Stage, sections: Mapping[str, BaseModel]) -> dict[str, Any]:
+    """The content settings of a stage, by dotted section path."""
+    try:
+        return {path: content_of(sections[path]) for path in stage.sections}
+    except KeyError as error:
+        raise StageError(f"stage {stage.asset} reads profile section {error}, which the profile does not have") from error
+
+
+def code_version(stage: Stage, sections: Mapping[str, BaseModel]) -> str:
+    """The stage's version constant and a hash of its content settings: known before anything runs."""
+    text = json.dumps(config_of(stage, sections), sort_keys=True, ensure_ascii=False)
+    return f"{stage.version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def resolve_inputs(stage: Stage, graph: Mapping[str, Stage], workplace: Workplace, partition: str | None) -> Inputs:
+    """The pinned versions of a stage's upstream assets under the profile's references.
+
+    A partitioned upstream of an unpartitioned stage gives the listed snapshots that are published; at least one must be.
+
+    Raises:
+        NotPublished: an input is missing.
+        GateFailed: an input's build failed a gate and is not allowed by name.
+    """
+
+    def resolve(asset: str, part: str | None) -> PublishedVersion:
+        return workplace.store.resolve(
+            asset, part, ref=workplace.profile, allow_failed_gates=workplace.allow_failed_gates
+        )
+
+    inputs: dict[str, PublishedVersion | Mapping[str, PublishedVersion]] = {}
+    for asset in stage.upstream:
+        if not graph[asset].partitioned:
+            inputs[asset] = resolve(asset, None)
+        elif stage.partitioned:
+            inputs[asset] = resolve(asset, partition)
+        else:
+            found = {}
+            for snapshot in workplace.snapshots:
+                with contextlib.suppress(NotPublished):
+                    found[snapshot] = resolve(asset, snapshot)
+            if not found:
+                raise NotPublished(
+                    f"{stage.asset} needs {asset} of at least one snapshot of {list(workplace.snapshots)}, and none is "
+                    f"published under profile {workplace.profile!r}; materialize {asset} first"
+                )
+            inputs[asset] = found
+    return inputs
+
+
+def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, inputs: Inputs) -> Fingerprint:
+    """What decides the content of a build; see ``Fingerprint``."""
+    setup = setup_of(stage, workplace, partition)
+    files = {workplace.data.relative(path): path for path in (stage.user_files or _no_files)(setup)}
+    upstream: dict[str, Any] = {}
+    for asset, value in inputs.items():
+        if isinstance(value, PublishedVersion):
+            upstream[asset] = value.data_version
+        else:
+            upstream[asset] = {snapshot: version.data_version for snapshot, version in value.items()}
+    return Fingerprint(
+        asset=stage.asset,
+        code_version=stage.version,
+        config={**config_of(stage, workplace.sections), "partition": partition},
+        upstream=upstream,
+        seed=workplace.seed,
+        user_files={name: file_sha256(path) for name, path in sorted(files.items())},
+        facts=dict((stage.facts or _no_facts)(setup)),
+    )
+
+
+def setup_of(stage: Stage, workplace: Workplace, partition: str | None) -> StageSetup:
+    """The part of a workplace that a stage may read before it runs."""
+    return StageSetup(
+        settings={path: workplace.sections[path] for path in stage.sections},
+        data=workplace.data,
+        downloads=Downloads(workplace.cache, workplace.offline),
+        partition=partition,
+        seed=workplace.seed,
+    )
+
+
+def run_stage(
+    stage: Stage, graph: Mapping[str, Stage], workplace: Workplace, partition: str | None = None, *, run: str = "manual"
+) -> StageResult:
+    """Make an asset, or find that nothing changed.
+
+    Args:
+        stage: the declaration to run.
+        graph: all stages by asset name, to know which upstream assets are partitioned.
+        workplace: store, folders and settings.
+        partition: the snapshot, for a partitioned stage.
+        run: the id of the orchestrator's run, for the build record.
+
+    Raises:
+        StageError: a partition is missing or not wanted.
+        TransumanzaError: inputs, settings or files cannot be used; nothing is published then.
+    """
+    if stage.partitioned != (partition is not None):
+        need = f"needs one of the snapshots {list(workplace.snapshots)}" if stage.partitioned else "takes no partition"
+        raise StageError(f"{stage.asset} {need}; got {partition!r}")
+    inputs = resolve_inputs(stage, graph, workplace, partition)
+    fingerprint = fingerprint_of(stage, workplace, partition, inputs)
+    digest = fingerprint.hexdigest()
+    work = workplace.home / "work" / stage.asset / (partition or "all") / digest
+    with explained_disk_errors(workplace.home), _exclusive(work.with_suffix(".lock")):
+        record = workplace.store.reuse(stage.asset, partition, digest, ref=workplace.profile)
+        if record is not None:
+            shutil.rmtree(work, ignore_errors=True)
+            return StageResult(record, workplace.store.published(record), reused=True)
+        result = _build(stage, workplace, partition, inputs, fingerprint, work, run)
+        shutil.rmtree(work, ignore_errors=True)
+        return result
+
+
+def _build(
+    stage: Stage,
+    workplace: Workplace,
+    partition: str | None,
+    inputs: Inputs,
+    fingerprint: Fingerprint,
+    work: Path,
+    run: str,
+) -> StageResult:
+    work.mkdir(parents=True, exist_ok=True)
+    setup = setup_of(stage, workplace, partition)
+    started_at, clock = now(), time.monotonic()
+    digest = fingerprint.hexdigest()
+    with workplace.store.stage(stage.asset, partition) as staging:
+        report = stage.build(
+            StageContext(
+                settings=setup.settings,
+                data=setup.data,
+                downloads=setup.downloads,
+                partition=partition,
+                seed=setup.seed,
+                asset=stage.asset,
+                inputs=inputs,
+                staging=staging,
+                work=work,
+                workers=workplace.workers,
+            )
+        )
+        version = staging.complete(report.statistics)
+        workplace.store.place(staging, version)
+    reproducible = stage.reproducible(setup) if callable(stage.reproducible) else stage.reproducible
+    record = BuildRecord(
+        fingerprint=digest,
+        asset=stage.asset,
+        partition=partition,
+        version=version,
+        data_version=version if reproducible else digest,
+        inputs={**_inputs_document(fingerprint, inputs), "profile": dict(workplace.recorded_profile)},
+        gates=tuple(report.gates),
+        statistics=dict(report.statistics),
+        observations=dict(report.observations),
+        profile=workplace.profile,
+        run=run,
+        started_at=started_at,
+        seconds=round(time.monotonic() - clock, 2),
+        environment=environment(),
+    )
+    record = workplace.store.commit(record, ref=workplace.profile)
+    for gate in record.gates:
+        if not gate.passed:
+            logger.warning("%s: gate %s failed: %s, threshold %s", stage.asset, gate.name, gate.value, gate.threshold)
+    return StageResult(record, workplace.store.published(record), reused=False, previews=report.previews, plots=report.plots)
+
+
+def _inputs_document(fingerprint: Fingerprint, inputs: Inputs) -> dict[str, Any]:
+    versions: dict[str, Any] = {}
+    for asset, value in inputs.items():
+        if isinstance(value, PublishedVersion):
+            versions[asset] = {"version": value.version, "data_version": value.data_version}
+        else:
+            versions[asset] = {
+                snapshot: {"version": version.version, "data_version": version.data_version}
+                for snapshot, version in value.items()
+            }
+    return {
+        "code_version": fingerprint.code_version,
+        "config": fingerprint.config,
+        "seed": fingerprint.seed,
+        "upstream": versions,
+        "user_files": fingerprint.user_files,
+        "facts": fingerprint.facts,
+    }
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Only one process at a time works on a fingerprint; a second one waits and then finds the work done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("another process builds this; waiting for %s", path)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _no_files(_setup: StageSetup) -> Sequence[Path]:
+    return ()
+
+
+def _no_facts(_setup: StageSetup) -> Mapping[str, Any]:
+    return {}

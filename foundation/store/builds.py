@@ -1,0 +1,158 @@
+"""Build records: how a version came to be. Append-only, one JSON file per fingerprint.
+
+The manifest of a version holds content; everything that may differ between two builds of the same content (time, host,
+package versions, gate results) is here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from foundation.store.errors import StoreError
+
+RECORDED_PACKAGES = (
+    "transumanza", "numpy", "polars", "pyarrow", "datatrove", "fastwarc", "resiliparse", "trafilatura", "spacy",
+    "fasttext-numpy2-wheel", "rensa", "ctranslate2", "argostranslate", "sentencepiece", "torch", "transformers", "peft",
+    "bitsandbytes", "accelerate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The verdict of one gate: a measured value against its threshold.
+
+    A failed gate never unpublishes anything; it makes the reference to this build an error for whoever resolves it.
+    """
+
+    name: str
+    passed: bool
+    value: float | int | str | None
+    threshold: float | int | str | None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Everything that decides what a build makes; its hash is known before any work is done."""
+
+    asset: str
+    code_version: str
+    config: Mapping[str, Any]
+    upstream: Mapping[str, Any]
+    seed: int
+    user_files: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    def hexdigest(self) -> str:
+        """First 32 hex digits of the sha256 of the canonical JSON form."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """One build of one asset, as kept in ``builds/<fingerprint>.json``."""
+
+    fingerprint: str
+    asset: str
+    partition: str | None
+    version: str
+    data_version: str
+    inputs: Mapping[str, Any]
+    gates: tuple[GateResult, ...]
+    statistics: Mapping[str, Any]
+    observations: Mapping[str, Any]
+    profile: str
+    run: str
+    started_at: str
+    seconds: float
+    environment: Mapping[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return all(gate.passed for gate in self.gates)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> BuildRecord:
+        """The record in a file.
+
+        Raises:
+            StoreError: the file is not a whole build record.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values["gates"] = tuple(GateResult(**gate) for gate in values["gates"])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} is not a build record ({error}); restore it from a copy or delete it") from error
+
+
+def write_once(path: Path, text: str) -> bool:
+    """Write a file that must never change: whole or not at all, and only if it is not there yet.
+
+    Returns:
+        Whether this call wrote it; ``False`` when another build was first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(temporary, path)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_atomically(path: Path, text: str) -> None:
+    """Write a small file so that readers see the old or the new text, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def environment(extra_packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Package versions and hardware of this process, for the build record."""
+    packages = {}
+    for name in (*RECORDED_PACKAGES, *extra_packages):
+        try:
+            packages[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def now() -> str:
+    """The present time in UTC, ISO 8601, whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
