@@ -1,0 +1,64 @@
+"""XCOPA, Italian: which of two sentences is the cause or the effect of a premise? (Ponti et al. 2020)
+
+Format: JSON lines of ``data/it`` (``data-gmt/it`` is English). Metric: accuracy. It is a common evaluation set: by
+default it is scored and looked for in the corpora, never trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from corpus.evalita.answers import ChoiceAnswer
+from corpus.evalita.formats import json_lines
+from corpus.evalita.metrics import ACCURACY
+from corpus.evalita.task import Access, EvalitaError, Item, Split, Task, Wording, majority_class
+
+FILES: dict[Split, str] = {"train": "evalita/xcopa/data/it/val.it.jsonl", "test": "evalita/xcopa/data/it/test.it.jsonl"}
+COLUMNS: dict[str, type] = {"premise": str, "choice1": str, "choice2": str, "question": str, "label": int, "idx": int}
+RELATIONS = {"cause": "la causa", "effect": "l'effetto"}
+
+
+def read(files: Mapping[str, Path]) -> Iterator[Item]:
+    """Rows of the validation file (as training items) and of the test file."""
+    for split, name in FILES.items():
+        for number, row in json_lines(files[name], COLUMNS):
+            if row["question"] not in RELATIONS or row["label"] not in (0, 1):
+                raise EvalitaError(
+                    f"{files[name]}, line {number}: question is {row['question']!r} and label {row['label']!r}; expected one of {list(RELATIONS)} and 0 or 1"
+                )
+            item_id = f"xcopa/{split}/{row['idx']:04d}"
+            fields = {column: row[column] for column in ("premise", "choice1", "choice2", "question")}
+            yield Item(item_id, split, item_id, fields, row["label"], "CC-BY-4.0")
+
+
+def prompt_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields and the relation asked for, in Italian."""
+    return {**fields, "relation": RELATIONS[fields["question"]]}
+
+
+TASK = Task(
+    name="xcopa",
+    title="XCOPA, Italian",
+    files=tuple(FILES.values()),
+    read=read,
+    wordings=(
+        Wording(
+            name="own",
+            source="Transumanza",
+            instruction="Quale delle due frasi, A o B, è {relation} più plausibile della premessa? Rispondi A o B.",
+            input="Premessa: {premise}\nA: {choice1}\nB: {choice2}",
+            answer=ChoiceAnswer({0: "A", 1: "B"}),
+        ),
+    ),
+    metric=ACCURACY,
+    texts=lambda fields: (fields["premise"], fields["choice1"], fields["choice2"]),
+    baseline=majority_class,
+    baseline_name="most frequent training class",
+    licences=("CC-BY-4.0",),
+    access=Access("open", "https://github.com/cambridgeltl/xcopa"),
+    source="cambridgeltl/xcopa",
+    revision="e2e9d7f1",
+    prompt_fields=prompt_fields,
+)

@@ -1,0 +1,1 @@
+"""The web corpus workshop: crawls to judged, deduplicated, decontaminated documents of the target language."""

@@ -1,0 +1,275 @@
+"""Build functions of the corpus stages, documents to clean corpus: read inputs, call plain functions, write, report."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from corpus.web import charts, clean, decisions, documents, duplicates, signals, snapshot
+from corpus.web.previews import markdown_table
+from corpus.web.reporting import every_document, not_empty, ranked, section
+from corpus.web.rules import load_rules
+from corpus.web.settings import CleanSettings, DecisionSettings, DocumentSettings, DuplicateSettings, SignalSettings
+from foundation.execution import run_shards
+from foundation.language.identification import IdentificationSettings, model_path
+from foundation.language.overlap import OverlapIndex
+from foundation.language.settings import PhraseSettings, WordSettings
+from foundation.language.words import load_tokenizer
+from foundation.stages import StageContext, StageReport
+from foundation.store import GateResult, PublishedVersion
+
+DAMAGE = ("damaged_member", "truncated_record", "wrong_digest", "not_a_record")
+DECISION_ROWS = 5_000
+"""Documents judged at a time."""
+
+def build_documents(context: StageContext) -> StageReport:
+    """Extract the candidates of every WARC file of the snapshot."""
+    settings = section(context, "corpus.web.documents", DocumentSettings)
+    identification = section(context, "language.identification", IdentificationSettings)
+    root = context.input("snapshot").files
+    run = documents.DocumentRun(
+        snapshot=str(context.partition),
+        root=str(root),
+        model=str(model_path(identification, context.downloads)),
+        label=identification.label,
+        settings=settings,
+    )
+    shards = [path.relative_to(root).as_posix() for path in snapshot.warc_files(root)]
+    folders = run_shards(
+        functools.partial(documents.extract_warc, run=run),
+        shards,
+        context.work,
+        "documents",
+        suffix="",
+        workers=context.workers,
+        label=f"documents: {context.partition}",
+    )
+    rows, skipped = documents.merge_shards(folders)
+    with context.staging.table(documents.DOCUMENTS) as table:
+        table.write(rows)
+    with context.staging.table(documents.SKIPPED) as table:
+        table.write(skipped)
+    return _documents_report(rows, skipped, settings)
+
+
+def _documents_report(rows: pl.DataFrame, skipped: pl.DataFrame, settings: DocumentSettings) -> StageReport:
+    reasons = _counts(skipped, "reason")
+    total = rows.height + sum(reasons.values())
+    damaged = sum(reasons.get(reason, 0) for reason in DAMAGE)
+    others = _counts(skipped.filter(pl.col("reason") == "other_language"), "language")
+    best = Counter(rows["language"].to_list())
+    sample = rows.select("url", "language", "language_score", "licence", pl.col("text").str.slice(0, 120)).head(5)
+    return StageReport(
+        {
+            "records": total,
+            "documents": rows.height,
+            "characters": int(rows["characters"].sum()),
+            "skipped": reasons,
+            "languages": dict(sorted(best.items())),
+            "other_languages": others,
+            "licences": dict(sorted(Counter(value or "unknown" for value in rows["licence"]).items())),
+        },
+        [
+            not_empty("not_empty", rows.height),
+            GateResult(
+                "damage_share",
+                damaged <= settings.max_damaged_share * total,
+                round(damaged / max(total, 1), 6),
+                settings.max_damaged_share,
+                "share of records lost to damage",
+            ),
+        ],
+        previews={"Documents": markdown_table(sample.to_dicts())},
+        plots={
+            "From records to documents": charts.bars(
+                "Records by outcome", [("documents", rows.height), *ranked(reasons)], logarithmic=True
+            ),
+            "Languages": charts.bars("Language of pages", ranked({**others, **_added(best, others)})[:12]),
+        },
+    )
+
+
+def build_signals(context: StageContext) -> StageReport:
+    """Measure every document."""
+    run = signals.SignalRun(
+        section(context, "corpus.web.signals", SignalSettings),
+        section(context, "language.words", WordSettings),
+        section(context, "language.phrases", PhraseSettings),
+    )
+    source = context.input("documents")
+    shards = signals.shards_of(source.table_files("documents"))
+    paths = run_shards(
+        functools.partial(signals.measure_shard, run=run),
+        shards,
+        context.work,
+        "signals",
+        workers=context.workers,
+        label=f"signals: {context.partition}",
+    )
+    written = 0
+    quantiles = []
+    with context.staging.table(signals.SIGNALS) as table:
+        for path in paths:
+            frame = pl.read_parquet(path)
+            table.write(frame)
+            written += frame.height
+            quantiles.append(frame.select("words", *signals.SHARES))
+    medians = pl.concat(quantiles).median().to_dicts()[0] if quantiles else {}
+    rounded = {name: round(value, 6) for name, value in medians.items() if value is not None}
+    expected = source.manifest["tables"]["documents"]["rows"]
+    return StageReport(
+        {"documents": written, "medians": rounded},
+        [every_document(written, expected)],
+        previews={"Medians": markdown_table([{"signal": name, "median": value} for name, value in rounded.items()])},
+    )
+
+
+def build_decisions(context: StageContext) -> StageReport:
+    """Judge every document by the rules, and look for benchmark items in it."""
+    settings = section(context, "corpus.web.decisions", DecisionSettings)
+    rules = load_rules(settings.rules)
+    index = OverlapIndex.build(_benchmark_items(context.input("benchmark_sets")), settings.overlap_words, settings.min_item_words)
+    texts = context.input("documents").scan("documents").select("document_id", "text", "language_score")
+    measured = context.input("signals").scan("signals").drop("signature", "bands", "text_sha256")
+    failed: Counter[str] = Counter()
+    first: Counter[str] = Counter()
+    overlaps: Counter[str] = Counter()
+    total = lines = 0
+    with context.staging.table(decisions.DECISIONS) as table:
+        rows = texts.join(measured, on="document_id", how="inner").sort("document_id").collect()
+        for part in rows.iter_slices(DECISION_ROWS):
+            decided = list(decisions.decide(part, rules, index))
+            table.write(decided)
+            total += len(decided)
+            for row in decided:
+                failed.update(row["failed_rules"])
+                first.update([row["first_failed"]] if row["first_failed"] else [])
+                overlaps.update({overlap["benchmark"] for overlap in row["overlap"]})
+                lines += len(row["removed_lines"])
+    passing = total - sum(first.values())
+    statistics = {
+        "documents": total,
+        "passing": passing,
+        "rules": rules.name,
+        "failed_rules": dict(sorted(failed.items())),
+        "first_failed": dict(sorted(first.items())),
+        "removed_lines": lines,
+        "overlap_documents": dict(sorted(overlaps.items())),
+        "benchmark_ngrams": len(index),
+    }
+    expected = context.input("documents").manifest["tables"]["documents"]["rows"]
+    return StageReport(
+        statistics,
+        [every_document(total, expected), not_empty("some_pass", passing)],
+        plots={"Failing rules": charts.bars("Documents by failing rule", [("passing", passing), *ranked(failed)])},
+    )
+
+
+def build_duplicate_clusters(context: StageContext) -> StageReport:
+    """Cluster the documents of all published snapshots."""
+    settings = section(context, "corpus.web.duplicates", DuplicateSettings)
+    columns = ["document_id", "text_sha256", "signature", "bands"]
+    versions = context.partitions("signals")
+    frames = [
+        version.scan("signals").select(columns).with_columns(snapshot=pl.lit(name)).collect() for name, version in versions.items()
+    ]
+    found = duplicates.cluster(pl.concat(frames), settings)
+    with context.staging.table(duplicates.CLUSTERS) as table:
+        table.write(found.clusters)
+    sizes = found.clusters.unique("cluster_id")["cluster_size"]
+    statistics = {
+        "documents": found.clusters.height,
+        "clusters": len(sizes),
+        "singletons": int((sizes == 1).sum()),
+        "largest": int(sizes.max() or 0),  # type: ignore[arg-type]
+        "exact_pairs": found.exact_pairs,
+        "compared_pairs": found.compared_pairs,
+        "near_pairs": found.near_pairs,
+        "snapshots": list(versions),
+    }
+    return StageReport(statistics, [every_document(found.clusters.height, sum(frame.height for frame in frames))])
+
+
+def build_clean_corpus(context: StageContext) -> StageReport:
+    """Publish the text that is left and the ledger of all documents."""
+    settings = section(context, "corpus.web.clean", CleanSettings)
+    tokenizer = load_tokenizer(section(context, "language.words", WordSettings).tokenizer)
+    label = section(context, "language.identification", IdentificationSettings).label
+    columns = ["document_id", "snapshot", "url", "registered_domain", "licence", "language", "text", "characters"]
+    judged = context.partitions("decisions")
+    present = {name: version for name, version in context.partitions("documents").items() if name in judged}
+    pages = pl.concat([version.scan("documents").select(columns).collect() for version in present.values()])
+    verdicts = pl.concat([judged[name].read("decisions") for name in present])
+    clusters = context.input("duplicate_clusters").read("clusters")
+    corpus = clean.assemble(pages, verdicts, clusters, settings, tokenizer, context.seed)
+    with context.staging.table(clean.TEXT) as table:
+        for split, rows in corpus.text.items():
+            table.write(rows, split)
+    with context.staging.table(clean.LEDGER) as table:
+        table.write(corpus.ledger)
+    context.staging.card(
+        "# Clean corpus\n\nDocuments of the target language that passed every rule, one of each cluster of duplicates, with "
+        "personal data replaced. The table `ledger` says of every document whether it was kept and why. Licences are those "
+        "that each page states.",
+        license="other",
+    )
+    return _clean_report(corpus, pages, settings, label, list(present))
+
+
+def _clean_report(
+    corpus: clean.CleanCorpus, pages: pl.DataFrame, settings: CleanSettings, label: str, snapshots: list[str]
+) -> StageReport:
+    kept = pl.concat(corpus.text.values())
+    languages = kept.select("document_id").join(pages.select("document_id", "language"), on="document_id")["language"]
+    share = float((languages == label).sum()) / max(kept.height, 1)
+    reasons = _counts_of(corpus.ledger["reason"].drop_nulls().to_list())
+    domains = [set(rows["registered_domain"]) for rows in corpus.text.values()]
+    repeated = kept.height - kept["text"].n_unique()
+    statistics = {
+        "documents": corpus.ledger.height,
+        "kept": kept.height,
+        "splits": {
+            split: {"documents": rows.height, "characters": int(rows["characters"].sum()), "words": int(rows["words"].sum())}
+            for split, rows in corpus.text.items()
+        },
+        "dropped": reasons,
+        "personal_data": dict(corpus.personal_data),
+        "cut_documents": corpus.cut_documents,
+        "snapshots": snapshots,
+    }
+    gates = [
+        not_empty("not_empty", min(rows.height for rows in corpus.text.values()), "documents in the smallest split"),
+        GateResult(
+            "language_share", share >= settings.min_language_share, round(share, 6), settings.min_language_share,
+            f"share of published documents identified as {label}",
+        ),
+        GateResult("no_duplicates", repeated == 0, repeated, 0, "published texts that stand twice"),
+        GateResult("disjoint_domains", not set.intersection(*domains), len(set.intersection(*domains)), 0, "domains in both splits"),
+    ]  # fmt: skip
+    sample = kept.sort("document_id").select("url", "licence", "words", pl.col("text").str.slice(0, 120)).head(5)
+    return StageReport(
+        statistics,
+        gates,
+        previews={"Published": markdown_table(sample.to_dicts())},
+        plots={"From documents to corpus": charts.bars("Documents by outcome", [("kept", kept.height), *ranked(reasons)])},
+    )
+
+
+def _benchmark_items(version: PublishedVersion) -> list[tuple[str, str]]:
+    return version.scan("items").select("benchmark", "text").collect().rows()
+
+
+def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
+    grouped = frame.group_by(column).agg(pl.col("pages").sum()).sort(column)
+    return {name: int(pages) for name, pages in grouped.iter_rows()}
+
+
+def _counts_of(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _added(best: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    return {language: pages + others.get(language, 0) for language, pages in best.items()}

@@ -1,0 +1,181 @@
+"""Settings of the web corpus workshop: the profile section ``corpus.web``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from foundation.settings import ReferencedFile, Settings
+
+
+class SamplePackage(Settings):
+    """One Debian package of HTML pages that a sample crawl takes pages from."""
+
+    name: str
+    language: str = Field(description="ISO 639-3, as the crawl's index will say.", pattern=r"^[a-z]{3}$")
+    licence: str = Field(description="SPDX expression, from the package's copyright file.")
+    pages: int = Field(10_000, ge=1, description="At most this many pages, drawn by a hash of snapshot and path.")
+    min_bytes: int = Field(0, ge=0, description="Shorter HTML files are left out.")
+    hosts: int = Field(8, ge=1, le=24, description="Registered domains that the pages are spread over.")
+
+
+def _help(language: str, iso: str, pages: int = 10_000, min_bytes: int = 0, hosts: int = 8) -> SamplePackage:
+    name = f"libreoffice-help-{language}"
+    return SamplePackage(name=name, language=iso, licence="MPL-2.0", pages=pages, min_bytes=min_bytes, hosts=hosts)
+
+
+def _manual(name: str, iso: str, licence: str = "GPL-2.0-or-later", hosts: int = 8) -> SamplePackage:
+    return SamplePackage(name=name, language=iso, licence=licence, hosts=hosts)
+
+
+class SampleSettings(Settings):
+    """What a made crawl (``SAMPLE-YYYY-MM``) holds: real pages, made hosts, and damage as crawls have it."""
+
+    packages: tuple[SamplePackage, ...] = Field(
+        (
+            _help("it", "ita", pages=280, min_bytes=9_000, hosts=24),
+            _manual("debian-reference-it", "ita"),
+            _manual("aptitude-doc-it", "ita", hosts=12),
+            _manual("maint-guide-it", "ita"),
+            _help("de", "deu"),
+            _help("fr", "fra"),
+            _help("es", "spa"),
+            _help("pt", "por"),
+            _help("ca", "cat", pages=2_600),
+            _help("en-us", "eng", pages=800, hosts=12),
+        ),
+        description="About 3 % Italian, near the 2.5 % of Common Crawl (statistics of CC-MAIN-2024-42).",
+    )
+    warc_files: int = Field(12, ge=1, description="WARC files; each is one shard of work.")
+    copy_share: float = Field(0.01, ge=0, le=1, description="Pages captured twice: the same record again.")
+    mirror_share: float = Field(0.03, ge=0, le=1, description="Pages found again, byte for byte, at another domain.")
+    broken_share: float = Field(0.03, ge=0, le=1, description="Pages made broken, in equal parts of six kinds; see sample.py.")
+
+
+class SnapshotSettings(Settings):
+    """Where a snapshot's WARC files come from."""
+
+    source: Literal["auto", "debian", "bundled", "folder"] = Field(
+        "auto",
+        description="debian: a crawl made of packages and the bundled pages; bundled: of pages in samples/web alone; "
+        "auto: debian where apt is at hand or the packages are cached, else bundled (recorded in the build); "
+        "folder: WARC files of the user's.",
+    )
+    folder: str = Field("crawl", description="For source folder: below TRANSUMANZA_DATA, or an absolute path; holds *.warc.gz.")
+    sample: SampleSettings = SampleSettings()
+
+
+class DocumentSettings(Settings):
+    """How pages become candidates and candidates documents."""
+
+    gate_characters: int = Field(1_000, ge=100, description="Language is first judged on this much text: same label on 99.7 % of pages, 9x faster.")
+    gate_score: float = Field(0.2, ge=0, le=1, description="A page is a candidate where the target language scores this among the three best.")
+    min_gate_characters: int = Field(50, ge=0, description="Pages with less visible text say nothing about their language.")
+    favour_precision: bool = Field(True, description="trafilatura's precision mode, as in FineWeb-2.")
+    max_html_bytes: int = Field(5_000_000, ge=1, description="Larger pages are counted and skipped: extractors may not end on them (trafilatura #704).")
+    max_undecodable_share: float = Field(0.01, ge=0, le=1, description="Share of characters that no charset gave, above which a page is skipped.")
+    scores_kept: int = Field(5, ge=1, description="Language labels kept with each document.")
+    max_damaged_share: float = Field(0.05, ge=0, le=1, description="Gate: share of records lost to damage; the sample crawl has some 0.5 %.")
+
+
+class SignalSettings(Settings):
+    """How signals are computed; FineWeb-2's definitions, which its thresholds belong to."""
+
+    short_line_characters: int = Field(30, ge=1, description="A line up to this long counts as short (FineWeb, short_line_length).")
+    long_word_characters: int = Field(1_000, ge=1, description="A line with a longer word is flagged (clean_mc4_it's card).")
+    min_line_words: int = Field(3, ge=0, description="A line with fewer words is flagged (C4, Raffel et al. 2020).")
+    shingle_words: int = Field(5, ge=1, description="Words per MinHash shingle (FineWeb-2).")
+    permutations: int = Field(112, ge=1, description="14 bands of 8 (FineWeb-2); a multiple of the rows per band.")
+    band_rows: int = Field(8, ge=1, description="Signature values per band.")
+    minhash_seed: int = Field(1, ge=0, description="Seed of the permutations; other seeds make signatures that cannot be compared.")
+
+
+class DecisionSettings(Settings):
+    """Which rules judge, and how benchmark overlap is looked for."""
+
+    rules: ReferencedFile = Field("rules/transumanza.yaml", description="A rule file; see profiles/rules.")  # type: ignore[assignment]
+    overlap_words: int = Field(13, ge=3, description="Words in a row shared with a benchmark item (GPT-3's 13-gram test, Brown et al. 2020, appendix C).")
+    min_item_words: int = Field(8, ge=3, description="Shorter benchmark items are looked for whole down to this length; below, they are not.")
+
+
+class DuplicateSettings(Settings):
+    """When two documents are near duplicates."""
+
+    min_similarity: float = Field(0.72, gt=0, le=1, description="Share of equal signature values: (1/14)^(1/8), where 14 x 8 bands have their threshold.")
+    max_bucket: int = Field(200, ge=2, description="In larger buckets every document is compared with the first ones only.")
+
+
+class PersonalDataSettings(Settings):
+    """What is replaced by a typed placeholder."""
+
+    kinds: tuple[Literal["email", "ipv4", "iban", "codice_fiscale", "partita_iva", "phone"], ...] = Field(
+        ("email", "ipv4", "iban", "codice_fiscale", "partita_iva", "phone"), description="Kinds looked for, in this order."
+    )
+    phone_region: str = Field("IT", description="Region that numbers without a country code belong to.")
+    phone_words: tuple[str, ...] = Field(
+        ("tel", "telefono", "cell", "cellulare", "fax", "phone", "mobile", "whatsapp", "chiama"),
+        description="A number without + or 00 counts only after one of these words: version and part numbers look alike.",
+    )
+    vat_words: tuple[str, ...] = Field(
+        ("p. iva", "p.iva", "partita iva", "p.i.", "vat"), description="1 % of random 11-digit strings pass the check digit."
+    )
+
+
+class CleanSettings(Settings):
+    """What is published."""
+
+    overlap: Literal["drop", "cut"] = Field("drop", description="What happens to a document that shares text with a benchmark.")
+    personal_data: PersonalDataSettings = PersonalDataSettings()
+    validation_share: float = Field(0.1, gt=0, lt=1, description="Share of registered domains held out.")
+    min_language_share: float = Field(0.95, ge=0, le=1, description="Gate: share of published documents identified as the target language.")
+
+
+class ReplaySettings(Settings):
+    """Source-language pages of the snapshots, mixed in so that the adapted model does not forget."""
+
+    documents: int = Field(80, ge=2, description="At most this many pages, drawn by a hash of their URLs.")
+    language: str = Field("eng", description="ISO 639-3, as the crawl's index says.")
+    min_characters: int = Field(500, ge=0, description="Shorter texts are left out.")
+    min_language_score: float = Field(0.65, ge=0, le=1, description="fastText's score of the source language (FineWeb).")
+    validation_share: float = Field(0.2, gt=0, lt=1, description="Share of registered domains held out.")
+
+
+class EvaluationPackage(Settings):
+    """A Debian package whose pages are only ever evaluated on."""
+
+    name: str
+    licence: str
+
+
+class EvaluationTextSettings(Settings):
+    """Text of sources never trained on, to measure both languages before and after."""
+
+    source: Literal["auto", "debian", "bundled"] = Field("auto", description="As for snapshots.")
+    target_packages: tuple[EvaluationPackage, ...] = (
+        EvaluationPackage(name="developers-reference-it", licence="GPL-2.0-or-later"),
+        EvaluationPackage(name="debian-faq-it", licence="GPL-2.0-or-later"),
+    )
+    source_packages: tuple[EvaluationPackage, ...] = (
+        EvaluationPackage(name="developers-reference", licence="GPL-2.0-or-later"),
+        EvaluationPackage(name="debian-faq", licence="GPL-2.0-or-later"),
+    )
+    target_file: str = Field(
+        "evalita/kind-nermud/evalita-2023/WN_test.tsv",
+        description="Native text of the user's folder that takes the place of the target packages: NERMuD's Wikinews, token<TAB>label.",
+    )
+    documents: int = Field(10, ge=1, description="Documents per language.")
+    document_characters: int = Field(2_500, ge=100, description="Each document is cut at a line end near this length.")
+
+
+class WebSettings(Settings):
+    """The section ``corpus.web``."""
+
+    snapshot: SnapshotSettings = SnapshotSettings()
+    documents: DocumentSettings = DocumentSettings()
+    signals: SignalSettings = SignalSettings()
+    decisions: DecisionSettings = DecisionSettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
+    clean: CleanSettings = CleanSettings()
+    replay: ReplaySettings = ReplaySettings()
+    evaluation_text: EvaluationTextSettings = EvaluationTextSettings()

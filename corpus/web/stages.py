@@ -1,0 +1,184 @@
+"""The stages of the web corpus workshop, declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from corpus.web import builds, source_builds
+from corpus.web.bundled import bundled_file
+from corpus.web.clean import LEDGER, TEXT
+from corpus.web.decisions import DECISIONS
+from corpus.web.documents import DOCUMENTS, SKIPPED
+from corpus.web.duplicates import CLUSTERS
+from corpus.web.extraction import extractor_version
+from corpus.web.plain_text import EVALUATION_TEXT, REPLAY_TEXT
+from corpus.web.reporting import section
+from corpus.web.settings import EvaluationTextSettings, SnapshotSettings, WebSettings
+from corpus.web.signals import SIGNALS
+from corpus.web.snapshot import CAPTURES, folder_files, obtained, resolved_source
+from foundation.stages import Stage, StageSetup
+
+
+def stages(settings: WebSettings) -> tuple[Stage, ...]:
+    """All stages of the web corpus, sources first."""
+    return (*_sources(), *_corpus())
+
+
+def _sources() -> tuple[Stage, ...]:
+    return (
+        Stage(
+            "snapshot",
+            "1",
+            "sources",
+            source_builds.build_snapshot,
+            sections=("corpus.web.snapshot",),
+            tables=(CAPTURES,),
+            partitioned=True,
+            kinds=("warc",),
+            description="The WARC files of one snapshot, in Common Crawl's layout with its columnar index. Sample snapshots "
+            "are made of real HTML pages of Debian packages and of bundled pages, with copies and damage as crawls have them.",
+            gates=("not_empty",),
+            user_files=_snapshot_files,
+            facts=_snapshot_facts,
+        ),
+        Stage(
+            "replay_text",
+            "1",
+            "sources",
+            source_builds.build_replay_text,
+            sections=("corpus.web.replay", "corpus.web.documents", "language.identification"),
+            upstream=("snapshot",),
+            tables=(REPLAY_TEXT,),
+            kinds=("parquet",),
+            description="Source-language (English) pages of the snapshots, extracted as documents are. Mixed into the "
+            "adaptation data so that the model keeps its first language.",
+            gates=("not_empty",),
+            facts=_extractor_facts,
+        ),
+        Stage(
+            "evaluation_text",
+            "1",
+            "sources",
+            source_builds.build_evaluation_text,
+            sections=("corpus.web.evaluation_text", "language.identification"),
+            tables=(EVALUATION_TEXT,),
+            kinds=("parquet",),
+            description="Text in both languages from sources that are never trained on. Bits per byte are measured on it "
+            "before and after adaptation.",
+            gates=("not_empty",),
+            user_files=_evaluation_files,
+            facts=_evaluation_facts,
+        ),
+    )
+
+
+def _corpus() -> tuple[Stage, ...]:
+    return (
+        Stage(
+            "documents",
+            "1",
+            "corpus",
+            builds.build_documents,
+            sections=("corpus.web.documents", "language.identification"),
+            upstream=("snapshot",),
+            tables=(DOCUMENTS, SKIPPED),
+            partitioned=True,
+            kinds=("parquet", "trafilatura"),
+            description="Every page that may be in the target language: text, provenance, language scores, rights. A cheap "
+            "extractor and language gate spare 97 % of pages the precise one. Pages that never became candidates are counted by reason.",
+            gates=("not_empty", "damage_share"),
+            facts=_extractor_facts,
+        ),
+        Stage(
+            "signals",
+            "1",
+            "corpus",
+            builds.build_signals,
+            sections=("corpus.web.signals", "language.words", "language.phrases"),
+            upstream=("documents",),
+            tables=(SIGNALS,),
+            partitioned=True,
+            kinds=("parquet",),
+            description="All quality signals of every document, line signals, MinHash signatures and bands. Measuring never "
+            "drops: thresholds are applied later.",
+            gates=("every_document",),
+        ),
+        Stage(
+            "decisions",
+            "1",
+            "corpus",
+            builds.build_decisions,
+            sections=("corpus.web.decisions",),
+            upstream=("signals", "documents", "benchmark_sets"),
+            tables=(DECISIONS,),
+            partitioned=True,
+            kinds=("parquet",),
+            description="Every rule that each document fails, the lines to remove, and the stretches shared with benchmark "
+            "items (n-gram test of Brown et al. 2020, appendix C). Rules are data, in profiles/rules.",
+            gates=("every_document", "some_pass"),
+        ),
+        Stage(
+            "duplicate_clusters",
+            "1",
+            "corpus",
+            builds.build_duplicate_clusters,
+            sections=("corpus.web.duplicates",),
+            upstream=("signals",),
+            tables=(CLUSTERS,),
+            kinds=("parquet",),
+            description="Exact and near duplicates (MinHash, 14 bands of 8, verified) across all snapshots. Only signatures "
+            "are read, so that adding a snapshot measures nothing again.",
+            gates=("every_document",),
+        ),
+        Stage(
+            "clean_corpus",
+            "1",
+            "corpus",
+            builds.build_clean_corpus,
+            sections=("corpus.web.clean", "language.words", "language.identification"),
+            upstream=("decisions", "documents", "duplicate_clusters"),
+            tables=(TEXT, LEDGER),
+            kinds=("parquet",),
+            description="The published text, one document of each cluster, personal data replaced, split by registered domain; "
+            "and the ledger: every document, kept or not, and why.",
+            gates=("not_empty", "language_share", "no_duplicates", "disjoint_domains"),
+        ),
+    )
+
+
+def _snapshot_files(setup: StageSetup) -> Sequence[Path]:
+    settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
+    return folder_files(settings, setup.data) if settings.source == "folder" else [bundled_file(setup.data)]
+
+
+def _snapshot_facts(setup: StageSetup) -> Mapping[str, Any]:
+    settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
+    packages = obtained(settings, setup.debian)
+    return {
+        "source": resolved_source(settings, setup.debian),
+        "packages": {name: package.sha256 for name, package in sorted(packages.items())},
+    }
+
+
+def _extractor_facts(setup: StageSetup) -> Mapping[str, Any]:
+    return {"trafilatura": extractor_version()}
+
+
+def _evaluation_files(setup: StageSetup) -> Sequence[Path]:
+    settings = section(setup, "corpus.web.evaluation_text", EvaluationTextSettings)
+    bundled = [bundled_file(setup.data)] if source_builds.evaluation_source(setup) == "bundled" else []
+    return [*setup.data.find(settings.target_file)[:1], *bundled]
+
+
+def _evaluation_facts(setup: StageSetup) -> Mapping[str, Any]:
+    settings = section(setup, "corpus.web.evaluation_text", EvaluationTextSettings)
+    source = source_builds.evaluation_source(setup)
+    names = [package.name for package in (*settings.target_packages, *settings.source_packages)]
+    packages = setup.debian.obtain(names) if source == "debian" else {}
+    return {
+        "source": source,
+        "packages": {name: package.sha256 for name, package in sorted(packages.items())},
+        **_extractor_facts(setup),
+    }

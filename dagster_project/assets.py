@@ -1,0 +1,66 @@
+"""Stages as Dagster assets: one asset per stage, its gates as blocking checks, its body a call of ``run_stage``."""
+
+import logging
+from collections.abc import Mapping
+
+import dagster as dg
+
+from dagster_project.automation import condition_of
+from dagster_project.factory import Factory
+from dagster_project.metadata import materialize_result
+from foundation.errors import TransumanzaError
+from foundation.stages import Stage, StageResult, code_version
+
+logger = logging.getLogger(__name__)
+
+
+def assets_of(factory: Factory) -> list[dg.AssetsDefinition]:
+    """All assets of a profile. One partitions definition serves every partitioned one, so that one run can hold them all."""
+    snapshots = dg.StaticPartitionsDefinition(list(factory.loaded.profile.snapshots))
+    return [_asset(stage, factory, snapshots) for stage in factory.stages.values()]
+
+
+def _asset(stage: Stage, factory: Factory, snapshots: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=stage.asset,
+        deps=[dg.AssetKey(name) for name in stage.upstream],
+        partitions_def=snapshots if stage.partitioned else None,
+        group_name=stage.group,
+        description=stage.description,
+        owners=list(stage.owners),
+        kinds=set(stage.kinds),
+        code_version=code_version(stage, factory.loaded.sections),
+        check_specs=[_check_spec(stage, name) for name in stage.gates],
+        automation_condition=condition_of(stage),
+        pool="gpu" if stage.group == "training" and "pytorch" in stage.kinds else None,
+        metadata=_lineage(stage, factory.stages),
+    )
+    def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        partition = context.partition_key if stage.partitioned else None
+        try:
+            result = factory.run(stage.asset, partition, run=context.run_id)
+        except TransumanzaError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+        logger.info(said(result))
+        return materialize_result(result, partitioned=stage.partitioned)
+
+    return body
+
+
+def said(result: StageResult) -> str:
+    """One line about a finished stage."""
+    published, record = result.published, result.record
+    name = published.asset if published.partition is None else f"{published.asset}[{published.partition}]"
+    rows = f"{published.rows:,} rows" if published.tables else f"{published.bytes / 1e6:.1f} MB"
+    done = "nothing changed, reused" if result.reused else f"published in {record.seconds:.1f} s"
+    failed = "" if record.passed else f"; FAILED GATES: {', '.join(gate.name for gate in record.gates if not gate.passed)}"
+    return f"{name}: {done}, version {published.version}, {rows}{failed}"
+
+
+def _check_spec(stage: Stage, gate: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name=gate, asset=dg.AssetKey(stage.asset), blocking=True)
+
+
+def _lineage(stage: Stage, stages: Mapping[str, Stage]) -> dict[str, str | int]:
+    reads = ", ".join(stage.upstream) or "nothing upstream"
+    return {"reads": reads, "stage version": stage.version, "profile sections": ", ".join(stage.sections) or "none"}

@@ -1,0 +1,51 @@
+"""Definitions of one profile, assembled explicitly; tests and other projects call ``build_defs`` with their own factory."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import dagster as dg
+
+from dagster_project.assets import assets_of
+from dagster_project.automation import retraining_sensor
+from dagster_project.factory import Factory, make_factory
+
+logger = logging.getLogger(__name__)
+
+
+def build_defs(factory: Factory | None = None) -> dg.Definitions:
+    """Assets, checks, jobs and the sensor of a profile (default: that of the environment)."""
+    factory = factory or make_factory()
+    if not os.environ.get("DAGSTER_HOME"):
+        logger.warning('DAGSTER_HOME is not set: Dagster forgets this run. Set it with: eval "$(transumanza env)"')
+    return dg.Definitions(
+        assets=assets_of(factory),
+        jobs=[dg.define_asset_job("everything", selection="*", description="The whole line, for one snapshot.")],
+        sensors=[retraining_sensor()],
+        executor=dg.in_process_executor,
+        loggers={"console": quiet_console},
+        metadata={"profile": factory.loaded.profile.name},
+    )
+
+
+@dg.logger({"log_level": dg.Field(str, default_value="INFO", is_required=False)}, description="One line per message, INFO and up.")
+def quiet_console(context: dg.InitLoggerContext) -> logging.Logger:
+    """Dagster's own events are DEBUG; a person at a terminal wants the stages' lines and the problems."""
+    console = logging.getLogger("transumanza.console")
+    console.setLevel(context.logger_config["log_level"])
+    console.propagate = False
+    if not console.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_OneLine())
+        console.addHandler(handler)
+    return console
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        metadata = getattr(record, "dagster_meta", None) or {}
+        message = str(metadata.get("orig_message") or record.getMessage()) if isinstance(metadata, dict) else record.getMessage()
+        stamp = self.formatTime(record, "%H:%M:%S")
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname} "
+        return f"{stamp} {level}{message}"

@@ -1,0 +1,69 @@
+"""Commands of the workshops: one question or one small job each, without Dagster."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dagster_project.cli.tables import text_table
+from dagster_project.factory import data_folder, make_factory
+from foundation.store import PublishedVersion
+
+corpus_app = typer.Typer(help="The web corpus.", no_args_is_help=True)
+translate_app = typer.Typer(help="Translation.", no_args_is_help=True)
+train_app = typer.Typer(help="Training.", no_args_is_help=True)
+evalita_app = typer.Typer(help="EVALITA tasks.", no_args_is_help=True)
+
+
+def _resolve(asset: str, partition: str | None = None) -> PublishedVersion:
+    factory = make_factory(offline=True)
+    workplace = factory.workplace
+    return workplace.store.resolve(asset, partition, ref=workplace.profile, allow_failed_gates=list(factory.stages))
+
+
+@corpus_app.command()
+def why(url: Annotated[str, typer.Argument(help="The page's address, as it was crawled.")]) -> None:
+    """Tell what became of a page, and why."""
+    from corpus.web.report import why as story
+
+    snapshots = make_factory(offline=True).loaded.profile.snapshots
+    documents = {snapshot: _resolve("documents", snapshot) for snapshot in snapshots}
+    typer.echo("\n".join(story(url, documents, _resolve("clean_corpus"))))
+
+
+@evalita_app.command()
+def status() -> None:
+    """Say for each task whether its files are there, where to ask for them, and under which licence."""
+    from corpus.evalita.access import status as task_status
+
+    rows = [(row.task, "present" if row.present else "missing", row.licence, row.place, row.access) for row in task_status(data_folder())]
+    typer.echo(text_table(("task", "files", "licence", "folder", "where to ask"), rows))
+
+
+@translate_app.command("text")
+def translate_text(text: Annotated[str | None, typer.Argument(help="English text; default: standard input.")] = None) -> None:
+    """Translate a text with the profile's engine, structure kept."""
+    from translation.text import translate_markdown
+
+    from foundation.stages import setup_of
+
+    factory = make_factory()
+    setup = setup_of(factory.stages["translated_chats"], factory.workplace, None)
+    typer.echo(translate_markdown(text if text is not None else sys.stdin.read(), setup))
+
+
+@train_app.command()
+def preview(
+    asset: Annotated[str, typer.Argument(help="instruction_model, chat_model or evalita_model.")] = "instruction_model",
+    rows: Annotated[int, typer.Option(help="How many rows.", min=1)] = 3,
+) -> None:
+    """Print training rows with the tokens that carry loss in colour."""
+    from training.preview import preview_rows
+
+    factory = make_factory(offline=True)
+    for line in preview_rows(factory.stages[asset], factory.workplace, factory.stages, rows=rows):
+        for piece, has_loss in line:
+            typer.secho(piece, fg=typer.colors.GREEN if has_loss else None, nl=False)
+        typer.echo("\n")

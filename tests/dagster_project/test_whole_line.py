@@ -1,0 +1,175 @@
+"""The whole line on the smoke profile, through Dagster: real parts end to end, reuse, staleness, report, commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from dagster_project.build import build_defs
+from dagster_project.factory import Factory
+from dagster_project.instance import dagster_home
+from dagster_project.profile import load_profile
+from dagster_project.report import write_report
+from dagster_project.staleness import states, would_follow
+from dagster_project.whole_line import materialize_everything
+from foundation.sources.data import DataFolder
+from tests.conftest import CACHE, ROOT
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    """The smoke line, built once for this module."""
+    home = tmp_path_factory.mktemp("line") / "home"
+    home.mkdir()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (home / "cache").symlink_to(CACHE)
+    factory = Factory(load_profile("smoke", []), home, DataFolder(None))
+    earlier = os.environ.get("DAGSTER_HOME")
+    os.environ["DAGSTER_HOME"] = str(dagster_home(home, "smoke"))
+    try:
+        assert materialize_everything(factory), "the smoke line failed; see the captured log"
+        yield factory
+    finally:
+        if earlier is None:
+            del os.environ["DAGSTER_HOME"]
+        else:
+            os.environ["DAGSTER_HOME"] = earlier
+
+
+def test_every_asset_is_published_whole_and_passed_its_gates(built: Factory) -> None:
+    for stage, partition in built.builds():
+        published = built.workplace.store.resolve(stage.asset, partition, ref="smoke")
+        assert published.damage(hashes=True) == []
+        record = built.workplace.store.record(stage.asset, partition, ref="smoke")
+        assert {gate.name for gate in record.gates} == set(stage.gates), stage.asset
+    assert {state.state for state in states(built)} == {"current"}
+
+
+def test_ledger_accounts_for_every_document(built: Factory) -> None:
+    store = built.workplace.store
+    (snapshot,) = built.loaded.profile.snapshots
+    documents = store.resolve("documents", snapshot, ref="smoke").read("documents")
+    clean = store.resolve("clean_corpus", ref="smoke")
+    ledger, text = clean.read("ledger"), clean.read("text")
+    assert set(ledger["document_id"]) == set(documents["document_id"])
+    assert set(ledger.filter(pl.col("kept"))["document_id"]) == set(text["document_id"])
+    assert ledger.filter(~pl.col("kept"))["reason"].null_count() == 0
+    assert text.height > 0
+
+
+def test_second_run_does_nothing(built: Factory) -> None:
+    before = {(stage.asset, part): built.workplace.store.record(stage.asset, part, ref="smoke") for stage, part in built.builds()}
+    assert materialize_everything(built)
+    after = {(stage.asset, part): built.workplace.store.record(stage.asset, part, ref="smoke") for stage, part in built.builds()}
+    assert after == before
+
+
+def test_profile_that_differs_in_training_reuses_the_corpus(built: Factory) -> None:
+    store = built.workplace.store
+    other = Factory(load_profile("smoke", ["name=other", "training.adaptation.learning_rate=0.0001"]), built.home, built.data)
+    corpus = [(stage, part) for stage, part in other.builds() if stage.group in ("sources", "corpus", "translation", "evalita")]
+    for stage, part in corpus:
+        result = other.run(stage.asset, part)
+        assert result.reused, stage.asset
+        assert result.published == store.resolve(stage.asset, part, ref="smoke")
+
+
+def test_changed_threshold_is_stale_one_hop_at_a_time(built: Factory) -> None:
+    overrides = ["corpus.web.clean.validation_share=0.5"]
+    changed = Factory(load_profile("smoke", overrides), built.home, built.data)
+    found = states(changed)
+    stale = {state.asset: state for state in found if state.state != "current"}
+    assert set(stale) == {"clean_corpus"} and stale["clean_corpus"].state == "stale"
+    assert any("validation_share" in reason and "0.5" in reason for reason in stale["clean_corpus"].reasons)
+    follow = would_follow(changed, found)
+    assert {"adaptation_tokens", "adapted_model", "chat_model"} <= set(follow) and "translated_chats" not in follow
+
+
+def test_status_agrees_with_dagster(built: Factory) -> None:
+    """Dagster marks stale what the store calls stale, after a change of a content key."""
+    changed = Factory(load_profile("smoke", ["corpus.web.clean.validation_share=0.5"]), built.home, built.data)
+    ours = {state.asset for state in states(changed) if state.state == "stale"}
+    from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+
+    with dg.DagsterInstance.get() as instance:
+        graph = build_defs(changed).resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(instance, graph)
+        (snapshot,) = changed.loaded.profile.snapshots
+        theirs = {
+            asset
+            for asset, stage in changed.stages.items()
+            if resolver.get_status(dg.AssetKey(asset), snapshot if stage.partitioned else None) == StaleStatus.STALE
+        }
+    assert theirs == ours == {"clean_corpus"}
+
+
+def test_failing_gate_stops_what_reads_it(built: Factory) -> None:
+    from foundation.store import GateFailed, GateResult
+
+    stages = dict(built.stages)
+    original = stages["clean_corpus"]
+
+    def failing(context):  # type: ignore[no-untyped-def]
+        report = original.build(context)
+        gates = [replace(gate, passed=False) if index == 0 else gate for index, gate in enumerate(report.gates)]
+        assert gates and isinstance(gates[0], GateResult)
+        return replace(report, gates=gates)
+
+    stages["clean_corpus"] = replace(original, version="failing", build=failing)
+    broken = Factory(load_profile("smoke", ["name=broken"]), built.home, built.data)
+    broken.__dict__["stages"] = stages
+    for stage, part in broken.builds():
+        if stage.asset == "adaptation_tokens":
+            with pytest.raises(GateFailed, match="clean_corpus.*failed its gates"):
+                broken.run(stage.asset, part)
+            break
+        broken.run(stage.asset, part)
+
+
+def test_report_shows_what_was_made(built: Factory, tmp_path: Path) -> None:
+    html = write_report(built, tmp_path / "report.html").read_text(encoding="utf-8")
+    for part in ("Bits per byte", "Ten dropped pages", "Ten translations side by side", "EVALITA", "data:image/png"):
+        assert part in html
+    assert str(built.home) not in html
+    version = built.workplace.store.record("clean_corpus", ref="smoke").version
+    assert version in html
+
+
+def test_commands_answer(built: Factory) -> None:
+    environment = {
+        **os.environ,
+        "TRANSUMANZA_HOME": str(built.home),
+        "TRANSUMANZA_PROFILE": "smoke",
+        "PYTHONPATH": str(ROOT),
+    }
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = "from dagster_project.cli import main; main()"
+        return subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    status = call("status")
+    assert status.returncode == 0 and "clean_corpus" in status.stdout and "stale" not in status.stdout, status.stderr
+    plan = call("plan", "--json")
+    assert plan.returncode == 0, plan.stderr
+    rows = json.loads(plan.stdout)
+    assert {row["asset"] for row in rows} == set(built.stages)
+    shown = call("store", "show", "adapted_model", "--ref", "smoke", "--lineage")
+    assert shown.returncode == 0 and "snapshot[" in shown.stdout, shown.stderr
+    verified = call("store", "verify")
+    assert verified.returncode == 0 and "are whole" in verified.stdout, verified.stderr
+    url = built.workplace.store.resolve("clean_corpus", ref="smoke").read("text")["url"][0]
+    story = call("corpus", "why", url)
+    assert story.returncode == 0 and "kept" in story.stdout, story.stderr
+    wrong = call("--set", "sed=1", "status")
+    assert wrong.returncode == 1 and "did you mean 'seed'" in wrong.stderr and "Traceback" not in wrong.stderr

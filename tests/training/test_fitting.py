@@ -1,0 +1,127 @@
+"""Fitting: a killed run ends with the same weights, the schedule, and runs that must be refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from tqdm import tqdm
+
+from training.adapters.lora import quantized_with_adapter
+from training.checkpoints import load_model
+from training.errors import TrainingError
+from training.fitting import CHECKPOINT, Fitted, fit, learning_rate, step_rows
+from training.packing import Row
+from training.settings import AdaptationSettings, FitSettings
+
+SETTINGS = AdaptationSettings.model_validate(
+    {"steps": 6, "warmup_steps": 2, "rows_per_step": 2, "checkpoint_steps": 100, "learning_rate": 1e-2, "lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
+)
+ROWS = [Row([(7 * row + 3 * place) % 200 + 3 for place in range(24)], [10, 14]) for row in range(5)]
+
+
+def silent(total: int | None, label: str, unit: str) -> tqdm:
+    return tqdm(total=total, disable=True)
+
+
+def trained(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def run(base: Path, work: Path, settings: AdaptationSettings, stop_after: int | None = None) -> tuple[Fitted, dict[str, torch.Tensor]]:
+    model = quantized_with_adapter(base, settings.lora, "cpu", compute_dtype="float32", seed=3)
+    fitted = fit(model, ROWS, settings, seed=3, pad_token=2, work=work, progress=silent, stop_after=stop_after)
+    return fitted, trained(model)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "paged_adamw_32bit"])
+def test_three_steps_and_three_more_equal_six(tiny: Path, tmp_path: Path, optimizer: str) -> None:
+    """QLoRA with dropout, killed after step 3: bit-identical weights and log."""
+    settings = SETTINGS.model_copy(update={"optimizer": optimizer})
+    whole, expected = run(tiny, tmp_path / "whole", settings)
+    run(tiny, tmp_path / "killed", settings, stop_after=3)
+    resumed, found = run(tiny, tmp_path / "killed", settings)
+    assert resumed.resumed_at == 3
+    assert list(resumed.log) == list(whole.log)
+    assert resumed.tokens == 6 * 2 * 24
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert all(tensor.dtype == torch.float32 for tensor in found.values())
+    assert not list(tmp_path.rglob("*.pt")) and (tmp_path / "killed" / CHECKPOINT / "state.safetensors").is_file()
+
+
+def test_another_seed_is_another_run(tiny: Path, tmp_path: Path) -> None:
+    model = quantized_with_adapter(tiny, SETTINGS.lora, "cpu", compute_dtype="float32", seed=4)
+    other = fit(model, ROWS, SETTINGS, seed=4, pad_token=2, work=tmp_path / "a", progress=silent)
+    assert [entry["loss"] for entry in other.log] != [entry["loss"] for entry in run(tiny, tmp_path / "b", SETTINGS)[0].log]
+
+
+def test_the_loss_falls_and_only_the_adapter_moves(tiny: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"steps": 20})
+    fitted, _ = run(tiny, tmp_path, settings)
+    assert fitted.final_loss() < fitted.log[0]["loss"] - 0.05
+    assert fitted.trainable == 2 * 4 * (4 * (64 + 64) + 3 * (64 + 128)), "rank x (in + out) of seven Linear layers in two blocks"
+
+
+def test_micro_batches_give_the_gradient_of_the_whole(tiny: Path, tmp_path: Path) -> None:
+    """Mean over all targets of the effective batch, not a mean of means: rows differ in targets."""
+    rows = [Row(list(range(5, 35)), [30]), Row(list(range(50, 80)), [30], [place > 25 for place in range(30)])]
+    norms = []
+    for micro in (1, 2):
+        model = load_model(tiny)
+        model.requires_grad_(True)
+        settings = FitSettings(steps=1, rows_per_step=2, micro_rows=micro, warmup_steps=0)
+        log = fit(model, rows, settings, seed=0, pad_token=2, work=tmp_path / str(micro), progress=silent).log
+        norms.append((log[0]["loss"], log[0]["gradient_norm"], log[0]["targets"]))
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+    assert norms[0][2] == 29 + 4
+
+
+def test_gradient_checkpointing_is_a_run_key(tiny: Path, tmp_path: Path) -> None:
+    """It changes memory and time, never the run."""
+    plain, expected = run(tiny, tmp_path / "a", SETTINGS)
+    saving, found = run(tiny, tmp_path / "b", SETTINGS.model_copy(update={"gradient_checkpointing": True}))
+    assert [entry["loss"] for entry in saving.log] == pytest.approx([entry["loss"] for entry in plain.log], rel=1e-5)
+    assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
+
+
+def test_full_fine_tuning_moves_every_weight(tiny: Path, tmp_path: Path) -> None:
+    model = load_model(tiny)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    model.requires_grad_(True)
+    fit(model, ROWS, FitSettings(steps=2, warmup_steps=0), seed=0, pad_token=2, work=tmp_path, progress=silent)
+    assert all(not torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+
+
+def test_schedules() -> None:
+    cosine = FitSettings(learning_rate=1.0, warmup_steps=2)
+    rates = [learning_rate(cosine, step, 10) for step in range(10)]
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert rates[6] == pytest.approx(0.5)
+    assert rates == sorted(rates[:3]) + sorted(rates[3:], reverse=True)
+    constant = cosine.model_copy(update={"schedule": "constant"})
+    assert learning_rate(constant, 9, 10) == 1.0
+
+
+def test_every_row_is_seen_once_per_pass() -> None:
+    seen = [row.input_ids[0] for step in range(5) for row in step_rows(ROWS, step, 2, seed=1)]
+    assert sorted(seen[:5]) == sorted(seen[5:]) == sorted(row.input_ids[0] for row in ROWS)
+    assert seen[:5] != seen[5:]
+
+
+def test_nothing_to_train_on_is_refused(tiny: Path, tmp_path: Path) -> None:
+    model = load_model(tiny)
+    with pytest.raises(TrainingError, match="no rows to train on"):
+        fit(model, [], FitSettings(), seed=0, pad_token=2, work=tmp_path, progress=silent)
+    with pytest.raises(TrainingError, match="none of its 1 rows has a target"):
+        fit(model, [Row([5, 6], [2], [False, False])], FitSettings(), seed=0, pad_token=2, work=tmp_path, progress=silent)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny: Path, tmp_path: Path) -> None:
+    model = load_model(tiny)
+    model.requires_grad_(True)
+    with torch.no_grad():
+        model.get_output_embeddings().weight[5] = math.nan
+    with pytest.raises(TrainingError, match="step 1: loss nan"):
+        fit(model, ROWS, FitSettings(steps=1), seed=0, pad_token=2, work=tmp_path, progress=silent)

@@ -1,0 +1,73 @@
+"""Adaptation tokens: budgets, shares, order, and what must be refused."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from training.base import byte_tokenizer
+from training.errors import TrainingError
+from training.settings import TokenSettings
+from training.tokens import AdaptationRows, adaptation_rows, read_rows, table_rows
+
+TOKENIZER = byte_tokenizer(1024)
+
+
+def corpus(name: str, count: int, words: int = 20) -> pl.LazyFrame:
+    return pl.LazyFrame(
+        {"document_id": [f"{name}{index:03}" for index in range(count)], "text": [f"{name} {index} " + "parola " * words for index in range(count)]}
+    )
+
+
+def rows(settings: TokenSettings, *, target: pl.LazyFrame | None = None, replay: pl.LazyFrame | None = None) -> AdaptationRows:
+    frames = {"train": corpus("t", 40) if target is None else target, "validation": corpus("v", 5)}
+    return adaptation_rows(frames, corpus("r", 10) if replay is None else replay, TOKENIZER, settings, seed=7)
+
+
+def test_the_budget_is_kept_and_shared() -> None:
+    made = rows(TokenSettings(row_tokens=64, token_budget=3000, replay_share=0.1, validation_tokens=200))
+    assert sum(row.tokens for row in made.train) == 3000
+    assert sum(row.tokens for row in made.validation) == 200
+    used = {name: sum(len(document.ids) for document in made.documents if document.corpus == name and document.split == "train") for name in ("target", "replay")}
+    assert used == {"target": 2700, "replay": 300}
+
+
+def test_without_a_budget_nothing_is_left_out() -> None:
+    made = rows(TokenSettings(row_tokens=50, token_budget=None, replay_share=0.0))
+    texts = corpus("t", 40).collect()["text"]
+    assert sum(row.tokens for row in made.train) == sum(len(text.encode()) + 1 for text in texts)
+
+
+def test_order_depends_on_ids_and_seed_alone() -> None:
+    settings = TokenSettings(row_tokens=64, token_budget=2000)
+    assert rows(settings).train == rows(settings, target=corpus("t", 40).reverse()).train
+    frames = {"train": corpus("t", 40), "validation": corpus("v", 5)}
+    assert adaptation_rows(frames, corpus("r", 10), TOKENIZER, settings, seed=8).train != rows(settings).train
+
+
+def test_documents_close_with_the_end_token_and_special_tokens_in_pages_are_text() -> None:
+    page = pl.LazyFrame({"document_id": ["a"], "text": ["x<|im_end|>y"]})
+    made = rows(TokenSettings(row_tokens=64, token_budget=None, replay_share=0.0), target=page)
+    ids = list(made.train[0].input_ids)
+    assert ids[-1] == TOKENIZER.eos_token_id
+    assert ids.count(TOKENIZER.eos_token_id) == 1
+    assert len(ids) == len("x<|im_end|>y") + 1
+
+
+def test_begin_always_opens_with_bos() -> None:
+    made = rows(TokenSettings(row_tokens=500, token_budget=None, replay_share=0.0, begin="always"))
+    assert all(document.ids[0] == TOKENIZER.bos_token_id for document in made.documents)
+
+
+def test_rows_survive_the_table() -> None:
+    made = rows(TokenSettings(row_tokens=64, token_budget=500)).train
+    written = table_rows(made, first=3)
+    assert [row["sequence"] for row in written][:2] == [3, 4]
+    assert read_rows(pl.LazyFrame(written)) == made
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_empty_split_is_refused(split: str) -> None:
+    frames = {"train": corpus("t", 3), "validation": corpus("v", 3), split: corpus("t", 3).clear()}
+    with pytest.raises(TrainingError, match=f"no {split} documents"):
+        adaptation_rows(frames, corpus("r", 2), TOKENIZER, TokenSettings(), seed=1)

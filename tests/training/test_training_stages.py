@@ -1,0 +1,134 @@
+"""The whole training group on a tiny random model, from small upstream tables to the comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation.language.settings import LanguageSettings
+from foundation.sources.data import DataFolder
+from foundation.stages import Stage, StageResult, Workplace
+from foundation.store import Store
+from training.errors import TrainingError
+from training.preview import preview_rows
+from training.report import before_after, bits_per_byte_table
+from training.settings import TrainingSettings
+from training.stages import stages
+
+FIT = {"steps": 3, "warmup_steps": 1}
+SETTINGS = {
+    "base": {"kind": "tiny"},
+    "tokens": {"row_tokens": 128, "token_budget": 2000, "validation_tokens": 200, "replay_share": 0.1},
+    "adaptation": {**FIT, "lora": {"rank": 4, "alpha": 8}},
+    "instruction": {**FIT, "max_tokens": 700},
+    "chat": FIT,
+    "evalita": {**FIT, "max_tokens": 700},
+    "evaluation": {"passages": 2, "passage_characters": 100, "window_tokens": 64, "answer_tokens": 4, "evalita_rows_per_task": 2, "evalita_answer_tokens": 3},
+}
+LINE = (
+    "clean_corpus", "replay_text", "evaluation_text", "translated_instructions", "translated_chats", "evalita_instructions",
+    "evalita_report", "base_model", "chat_base_model", "adaptation_tokens", "adapted_model", "adapted_chat_model",
+    "instruction_model", "chat_model", "evalita_model", "language_report", "evalita_answers", "model_comparison",
+)  # fmt: skip
+
+
+def sections(settings: TrainingSettings, language: LanguageSettings) -> dict[str, Any]:
+    named = {f"training.{name}": getattr(settings, name) for name in type(settings).model_fields}
+    return {name: value for name, value in named.items() if value is not None} | {
+        "language": language,
+        "language.templates": language.templates,
+    }
+
+
+def test_the_whole_line(
+    stage_runner: Callable[..., StageResult], upstream: tuple[Stage, ...], language: LanguageSettings, tmp_path: Path
+) -> None:
+    settings = TrainingSettings.model_validate(SETTINGS)
+    graph = upstream + stages(settings)
+    made = {asset: stage_runner(graph, sections(settings, language), asset) for asset in LINE}
+
+    for base, linked in (("base_model", "chat_base_model"), ("adapted_model", "adapted_chat_model")):
+        for path in (path for path in made[base].published.files.rglob("*") if path.is_file()):
+            twin = made[linked].published.files / path.relative_to(made[base].published.files)
+            assert twin.stat().st_ino == path.stat().st_ino, f"{linked} copies {path.name}"
+
+    tokens = made["adaptation_tokens"].published
+    assert tokens.statistics["replay"]["documents"] > 0
+    total = sum(tokens.statistics[split]["tokens"] for split in ("train", "validation"))
+    assert total == tokens.read("documents")["tokens_used"].sum()
+    assert tokens.statistics["train"]["tokens"] == 2000
+
+    for asset in ("adapted_model", "instruction_model", "chat_model"):
+        files = made[asset].published.files
+        config = json.loads((files / "adapter" / "adapter_config.json").read_text())
+        assert config["base_model_name_or_path"].partition("@")[0] in ("base_model", "adapted_model", "adapted_chat_model")
+        assert_no_paths_of_this_machine(files)
+        assert made[asset].published.read("log").height == 3
+    assert not (made["evalita_model"].published.files / "adapter").exists()
+    assert made["instruction_model"].published.statistics["dropped"] == {"benchmark_overlap": 1}
+
+    report = made["language_report"]
+    scores = report.published.read("bits_per_byte")
+    assert scores.height == 7 * 3
+    assert scores["bits_per_byte"].is_between(4, 20).all(), "random weights know nothing: log2(259) = 8.02 bits a byte"
+    assert [gate.name for gate in report.record.gates] == ["italian_improves"]
+    table = bits_per_byte_table(report.published)
+    assert [row["model"] for row in table][:2] == ["base_model", "adapted_model"]
+    assert len(before_after(report.published)) == len(language.prompts)
+
+    answers = made["evalita_answers"].published.read("answers")
+    assert answers.group_by("task").len()["len"].to_list() == [2, 2]
+    comparison = {(row["measure"], row["set"]): row for row in made["model_comparison"].published.read("comparison").to_dicts() if row["model"] == "evalita_model"}
+    assert comparison["macro_f1", "wic"]["difference_percent"] == pytest.approx(20)
+    assert comparison["accuracy", "xcopa"]["difference_percent"] is None
+
+    declared = {stage.asset: stage for stage in graph}
+    workplace = Workplace(
+        store=Store(tmp_path / "home" / "store"), home=tmp_path / "home", profile="test", sections=sections(settings, language),
+        snapshots=(), data=DataFolder(None), seed=20260101,
+    )  # fmt: skip
+    (pieces,) = preview_rows(declared["chat_model"], workplace, declared, rows=1)
+    assert [piece for piece, loss in pieces if loss][1] == "È tutto.<|im_end|>"
+    assert [piece for piece, loss in pieces if not loss][0].endswith("<|im_start|>assistant\n")
+    with pytest.raises(TrainingError, match="no examples to preview"):
+        next(preview_rows(declared["adapted_model"], workplace, declared, rows=1))
+
+    again = stage_runner(graph, sections(settings, language), "adapted_model")
+    assert again.reused
+
+
+def assert_no_paths_of_this_machine(folder: Path) -> None:
+    for path in folder.rglob("*.json"):
+        if path.name != "tokenizer.json":
+            text = path.read_text()
+            assert "/tmp" not in text and "/home" not in text, f"{path} holds a path of this machine"
+
+
+def test_a_chat_line_of_its_own_is_trained_from_its_own_base() -> None:
+    settings = TrainingSettings.model_validate({**SETTINGS, "chat_base": {"kind": "tiny", "seed": 1}})
+    declared = {stage.asset: stage for stage in stages(settings)}
+    assert declared["adapted_chat_model"].upstream == ("chat_base_model", "adaptation_tokens")
+    assert declared["chat_base_model"].sections == ("training.chat_base",)
+    assert "chat_base_model" in declared["adaptation_tokens"].upstream
+    assert declared["adapted_chat_model"].sections == ("training.adaptation",)
+
+
+def test_the_same_base_written_out_is_still_one_line() -> None:
+    settings = TrainingSettings.model_validate({**SETTINGS, "chat_base": SETTINGS["base"], "chat_adaptation": SETTINGS["adaptation"]})
+    declared = {stage.asset: stage for stage in stages(settings)}
+    assert declared["adapted_chat_model"].upstream == ("adapted_model",)
+
+
+def test_a_missing_column_names_table_and_column(
+    stage_runner: Callable[..., StageResult], upstream: tuple[Stage, ...], broken_corpus: Stage, language: LanguageSettings
+) -> None:
+    settings = TrainingSettings.model_validate(SETTINGS)
+    graph = (*(stage for stage in upstream if stage.asset != "clean_corpus"), broken_corpus, *stages(settings))
+    for asset in ("clean_corpus", "replay_text", "base_model"):
+        stage_runner(graph, sections(settings, language), asset)
+    with pytest.raises(TrainingError, match=r"clean_corpus@.*table text: columns \['text'\] are missing"):
+        stage_runner(graph, sections(settings, language), "adaptation_tokens")

@@ -1,0 +1,121 @@
+"""The stages end to end: identity, the toy Argos package, Apertium where it is cached; any number of workers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from foundation.language.identification import IdentificationSettings
+from foundation.language.sentences import SentenceSettings
+from foundation.stages import Stage, StageContext, StageReport
+from foundation.store import TableSpec
+from translation.engines.engine import EngineChoice
+from translation.report import side_by_side
+from translation.settings import TranslationSettings
+from translation.stages import stages
+
+ITEMS = TableSpec(
+    name="items",
+    schema=pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("benchmark", "item_id", "text")]),
+    key=("benchmark", "item_id"),
+)
+LOOSE = {"min_kept_share": 0.0, "min_target_share": 0.0}
+
+
+def benchmark_sets(context: StageContext) -> StageReport:
+    with context.staging.table(ITEMS) as table:
+        table.write([{"benchmark": "toy", "item_id": "1", "text": "questa frase di prova non sta in nessun testo tradotto qui sotto oggi"}])
+    return StageReport()
+
+
+@pytest.fixture
+def line(stage_runner: Callable[..., Any], tiny_identifier: Path) -> Callable[..., dict[str, Any]]:
+    """Run all stages of the workshop; returns results by asset."""
+
+    def run(settings: dict[str, Any], data: Path | None = None, workers: int = 1) -> dict[str, Any]:
+        top = TranslationSettings.model_validate(settings)
+        sections = {
+            **{f"translation.{name}": getattr(top, name) for name in type(top).model_fields},
+            "language.identification": IdentificationSettings(model=tiny_identifier, label="it", source_label="en"),
+            "language.source_sentences": SentenceSettings(),
+        }
+        graph = (Stage(asset="benchmark_sets", version="1", group="evalita", build=benchmark_sets, tables=(ITEMS,)), *stages(top))
+        return {stage.asset: stage_runner(graph, sections, stage.asset, data=data, workers=workers) for stage in graph}
+
+    return run
+
+
+def test_identity_gives_the_samples_back(line: Any) -> None:
+    results = line({"engine": {"engine": "identity"}, "gates": LOOSE})
+    chats = results["translated_chats"].published
+    rows = chats.read("chats").to_dicts()
+    assert len(rows) >= 24
+    assert all(row["messages"] == row["source_messages"] for row in rows)
+    assert all(row["flags"] == ["not_translated"] and row["engine"] == "identity" for row in rows)
+    instructions = results["translated_instructions"].published.read("instructions")
+    assert (instructions["response"] == instructions["source_response"]).all()
+    assert results["translated_chats"].record.statistics["rows_read"] == len(rows) + chats.read("quarantine").height
+    examples = side_by_side(chats, results["translated_instructions"].published, 5)
+    assert [example["kind"] for example in examples] == ["chat", "instruction"] * 2 + ["chat"]
+
+
+def test_nothing_changed_means_nothing_done(line: Any) -> None:
+    settings = {"engine": {"engine": "identity"}, "gates": LOOSE, "sources": {"max_chats": 3, "max_instructions": 5}}
+    assert not any(result.reused for result in line(settings).values())
+    assert all(result.reused for result in line(settings).values())
+    changed = line({**settings, "gates": {**LOOSE, "max_length_ratio": 2.0}})
+    assert [asset for asset, result in changed.items() if not result.reused] == ["translated_chats", "translated_instructions"]
+
+
+def test_the_set_gates_speak_up(line: Any) -> None:
+    result = line({"engine": {"engine": "identity"}, "sources": {"max_chats": 3, "max_instructions": 5}})["translated_instructions"]
+    verdicts = {gate.name: gate.passed for gate in result.record.gates}
+    assert verdicts == {"kept_share": True, "target_language_share": False}
+
+
+def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Path) -> None:
+    import json
+
+    data = tmp_path / "data"
+    for folder in ("argos", "dolly", "chat/ultrachat"):
+        (data / folder).mkdir(parents=True)
+    shutil.copy(toy_package, data / "argos")
+    instruction = {"instruction": "the cat sees the red dog .", "context": "", "response": "- the dog has the book .\n- the old cat wants the bread XQ1Z .", "category": "open_qa"}
+    (data / "dolly/databricks-dolly-15k.jsonl").write_text(json.dumps(instruction) + "\n")
+    chat = {"id": "7", "data": ["the friend finds the train .", "the train has the garden .\n\n```\ncode stays\n```"]}
+    (data / "chat/ultrachat/a.jsonl").write_text(json.dumps(chat) + "\n")
+    results = line({"gates": {**LOOSE, "min_language_score": 0.0}}, data=data)
+    row = results["translated_instructions"].published.read("instructions").to_dicts()[0]
+    assert row["instruction"] == "il gatto vede il cane rosso ."
+    assert row["response"] == "- il cane ha il libro .\n- il gatto vecchio vuole il pane XQ1Z ."
+    assert row["engine"] == "argos"
+    assert row["score"] < 0
+    messages = results["translated_chats"].published.read("chats").to_dicts()[0]["messages"]
+    assert messages[1]["content"] == "il treno ha il giardino .\n\n```\ncode stays\n```"
+    record = results["translated_chats"].record
+    assert record.data_version == record.version  # float32 on the CPU is reproducible
+    int8 = line({"engine": {"argos": {"compute_type": "int8"}}, "gates": {**LOOSE, "min_language_score": 0.0}}, data=data)
+    assert int8["translated_chats"].record.data_version != int8["translated_chats"].record.version
+
+
+def test_apertium_end_to_end_and_worker_counts(line: Any, apertium: EngineChoice, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "cache").symlink_to(Path(apertium.location).parents[2])
+    settings = {
+        "engine": {"engine": "apertium", "shard_sentences": 40},
+        "sources": {"max_chats": 4, "max_instructions": 12},
+        "gates": {**LOOSE, "max_untranslated_share": 0.4, "max_numbers_changed": 1},
+    }
+    results = line(settings)
+    record = results["translated_instructions"].record
+    assert record.statistics["kept"] >= 10
+    assert record.statistics["engine"]["kind"] == "apertium"
+    shutil.rmtree(tmp_path / "home" / "store")
+    again = line(settings, workers=2)
+    for asset in ("translated_chats", "translated_instructions"):
+        assert again[asset].record.version == results[asset].record.version

@@ -1,0 +1,1 @@
+"""Adapters: LoRA over a quantized base, and their merging into full weights."""

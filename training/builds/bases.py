@@ -1,0 +1,120 @@
+"""Builds of the base models and of the adaptation tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from foundation.stages import StageContext, StageReport, StageSetup
+from training.base import link_tree, origin_of, publish_base
+from training.builds.inputs import text_frame
+from training.checkpoints import WANTED, load_tokenizer
+from training.recipes import load_parameter_count
+from training.settings import FolderBase, TokenSettings
+from training.tokens import DOCUMENTS, AdaptationRows, adaptation_rows, table_rows, tokens_table
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def build_base(context: StageContext) -> StageReport:
+    """``base_model`` and, where it is another one, ``chat_base_model``."""
+    settings = next(iter(context.settings.values()))
+    origin = publish_base(cast(Any, settings), context.staging.files, context.downloads)
+    return _base_report(context, origin)
+
+
+def link_base(context: StageContext) -> StageReport:
+    """``chat_base_model`` where both lines start from one model: the same files, linked."""
+    source = context.input("base_model")
+    link_tree(source.files, context.staging.files)
+    return _base_report(context, origin_of(source.files))
+
+
+def _base_report(context: StageContext, origin: Any) -> StageReport:
+    folder = context.staging.files
+    parameters = load_parameter_count(folder)
+    lines = "\n".join(f"- {key}: {value}" for key, value in sorted(origin.items()))
+    context.staging.card(f"# {context.asset}\n\n{origin['name']}, {parameters:,} parameters.\n\n{lines}", license=_spdx(origin["licence"]))
+    return StageReport(statistics={"parameters": parameters, "name": origin["name"], "licence": origin["licence"]})
+
+
+def _spdx(licence: str) -> str:
+    """The Hub writes licence identifiers in lower case."""
+    return licence.lower().replace(" ", "-")
+
+
+def base_files(section: str) -> Any:
+    """The files of a local base folder, which count in the fingerprint."""
+
+    def files(setup: StageSetup) -> Sequence[Path]:
+        settings = setup.settings[section]
+        if not isinstance(settings, FolderBase):
+            return ()
+        return sorted({path for pattern in WANTED for path in settings.path.glob(pattern)})
+
+    return files
+
+
+def build_tokens(context: StageContext) -> StageReport:
+    """``adaptation_tokens``."""
+    settings = cast(TokenSettings, context.settings["training.tokens"])
+    corpus = context.input("clean_corpus")
+    target = {split: text_frame(corpus, "text", split) for split in ("train", "validation")}
+    replay = text_frame(context.input("replay_text"), "text", "train")
+    base = load_tokenizer(context.input("base_model").files)
+    tokenizers = {"tokens": base}
+    if "chat_base_model" in context.inputs:
+        chat = load_tokenizer(context.input("chat_base_model").files)
+        if _identity(chat) != _identity(base):
+            tokenizers["chat_tokens"] = chat
+    made: dict[str, AdaptationRows] = {}
+    with context.progress(len(tokenizers), "tokenizing and packing", "tokenizer") as bar:
+        for name, tokenizer in tokenizers.items():
+            made[name] = adaptation_rows(target, replay, tokenizer, settings, context.seed)
+            with context.staging.table(tokens_table(name)) as table:
+                table.write(table_rows(made[name].train), "train")
+                table.write(table_rows(made[name].validation, len(made[name].train)), "validation")
+            bar.update()
+    rows = made["tokens"]
+    with context.staging.table(DOCUMENTS) as table:
+        table.write([document.row() for document in rows.documents])
+    context.staging.card(f"# {context.asset}\n\nPacked token rows for the adaptation of a base model; see the `documents` table for what is in them.")
+    statistics = _token_statistics(rows, settings)
+    return StageReport(statistics=statistics, previews={"First row": _preview(base, rows, settings)})
+
+
+def _identity(tokenizer: PreTrainedTokenizerBase) -> tuple[str, int | None, int | None]:
+    return tokenizer.backend_tokenizer.to_str(), tokenizer.bos_token_id, tokenizer.eos_token_id
+
+
+def _token_statistics(rows: AdaptationRows, settings: TokenSettings) -> dict[str, Any]:
+    statistics: dict[str, Any] = {"row_tokens": settings.row_tokens}
+    for split, packed in (("train", rows.train), ("validation", rows.validation)):
+        statistics[split] = {
+            "rows": len(packed),
+            "tokens": sum(row.tokens for row in packed),
+            "pieces": sum(len(row.document_lengths) for row in packed),
+        }
+    for corpus in ("target", "replay"):
+        documents = [document for document in rows.documents if document.corpus == corpus]
+        words, tokens = sum(document.words for document in documents), sum(document.tokens for document in documents)
+        statistics[corpus] = {
+            "documents": len(documents),
+            "tokens_used": sum(len(document.ids) for document in documents),
+            "tokens_per_word": round(tokens / words, 4) if words else None,
+        }
+    return statistics
+
+
+def _preview(tokenizer: PreTrainedTokenizerBase, rows: AdaptationRows, settings: TokenSettings) -> str:
+    row = rows.train[0]
+    start, parts = 0, []
+    for length in row.document_lengths:
+        text = tokenizer.decode(list(row.input_ids[start : start + min(length, 60)]))
+        parts.append(f"- {length} tokens: `{text!r}`")
+        start += length
+    return f"{row.tokens} of {settings.row_tokens} tokens\n\n" + "\n".join(parts[:6])
+
+

@@ -1,0 +1,21 @@
+"""Errors of the training workshop."""
+
+from __future__ import annotations
+
+from foundation.errors import TransumanzaError
+
+
+class TrainingError(TransumanzaError):
+    """Data or settings with which no model can be trained."""
+
+
+class CheckpointError(TrainingError):
+    """A model folder that cannot be used, or is not safe to load."""
+
+
+class TemplateError(TrainingError):
+    """A prompt template, or a text that does not fit it."""
+
+
+class MergeError(TrainingError):
+    """An adapter that must not or cannot be merged into these weights."""

@@ -1,0 +1,121 @@
+"""Packing: token sequences of several documents in rows of one length, and rows as the tensors a model is fed.
+
+Documents in a row never see one another: positions restart at 0 with each document, there is no attention mask, and the
+model runs without a cache; only under these three conditions does transformers keep them apart (masking_utils,
+``find_packed_sequence_indices``). The first token of each document is no target, or the end of one document would be
+trained to predict the beginning of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100
+"""The label of a token that is no target (``torch.nn.functional.cross_entropy``)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A packed row. ``targets`` says which tokens are predicted; ``None`` means all but each document's first."""
+
+    input_ids: Sequence[int]
+    document_lengths: Sequence[int]
+    targets: Sequence[bool] | None = None
+
+    def __post_init__(self) -> None:
+        if sum(self.document_lengths) != len(self.input_ids) or (self.targets is not None and len(self.targets) != len(self.input_ids)):
+            raise TrainingError(
+                f"packed row: {len(self.input_ids)} tokens, document lengths of {sum(self.document_lengths)} in all; "
+                "both must agree, rebuild adaptation_tokens"
+            )
+
+    @property
+    def tokens(self) -> int:
+        """Length in tokens."""
+        return len(self.input_ids)
+
+    def positions(self) -> list[int]:
+        """Position of each token in its document."""
+        return [position for length in self.document_lengths for position in range(length)]
+
+    def labels(self) -> list[int]:
+        """Token ids where they are targets, else ``IGNORED``."""
+        wanted = self.targets if self.targets is not None else [True] * self.tokens
+        first = (position == 0 for position in self.positions())
+        return [
+            token if target and not opens else IGNORED for token, target, opens in zip(self.input_ids, wanted, first, strict=True)
+        ]
+
+
+def pack_split(documents: Iterable[Sequence[int]], row_tokens: int) -> Iterator[Row]:
+    """Rows filled to the brim: a document that does not fit goes on in the next row, there as a piece of its own.
+
+    No token is dropped; only the last row may be shorter than ``row_tokens``.
+    """
+    ids: list[int] = []
+    lengths: list[int] = []
+    for document in documents:
+        start = 0
+        while start < len(document):
+            piece = document[start : start + row_tokens - len(ids)]
+            ids.extend(piece)
+            lengths.append(len(piece))
+            start += len(piece)
+            if len(ids) == row_tokens:
+                yield Row(ids, lengths)
+                ids, lengths = [], []
+    if ids:
+        yield Row(ids, lengths)
+
+
+def pack_whole(examples: Iterable[tuple[Sequence[int], Sequence[bool]]], row_tokens: int) -> Iterator[Row]:
+    """Rows of whole examples (ids, targets), in order; an example that does not fit opens the next row.
+
+    Raises:
+        TrainingError: an example is longer than a row.
+    """
+    ids: list[int] = []
+    lengths: list[int] = []
+    targets: list[bool] = []
+    for tokens, wanted in examples:
+        if len(tokens) > row_tokens:
+            raise TrainingError(f"an example of {len(tokens)} tokens does not fit a row of {row_tokens}; drop it before packing")
+        if len(ids) + len(tokens) > row_tokens:
+            yield Row(ids, lengths, targets)
+            ids, lengths, targets = [], [], []
+        ids.extend(tokens)
+        lengths.append(len(tokens))
+        targets.extend(wanted)
+    if ids:
+        yield Row(ids, lengths, targets)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of shape (rows, tokens): ids, positions, labels. There is no attention mask on purpose."""
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    labels: torch.Tensor
+
+
+def collate(rows: Sequence[Row], pad_token: int, device: torch.device | str = "cpu") -> Batch:
+    """Rows as one batch. Shorter rows are filled with a padding document that is no target and that nothing sees."""
+    import torch
+
+    width = max(row.tokens for row in rows)
+    ids, positions, labels = [], [], []
+    for row in rows:
+        gap = width - row.tokens
+        ids.append([*row.input_ids, *[pad_token] * gap])
+        positions.append([*row.positions(), *range(gap)])
+        labels.append([*row.labels(), *[IGNORED] * gap])
+    tensors = (torch.tensor(values, dtype=torch.long, device=device) for values in (ids, positions, labels))
+    return Batch(*tensors)

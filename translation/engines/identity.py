@@ -1,0 +1,17 @@
+"""The engine that changes nothing: for tests of everything around an engine, and where no engine can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from translation.engines.engine import EngineChoice, Translation
+
+IDENTITY = EngineChoice(kind="identity", package="identity 1", parameters=(), deterministic=True)
+"""The only choice of this engine."""
+
+
+class IdentityEngine:
+    """Gives back what it gets."""
+
+    def translate(self, sentences: Sequence[str]) -> list[Translation]:
+        return [Translation(sentence) for sentence in sentences]

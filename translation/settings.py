@@ -1,0 +1,147 @@
+"""Settings of the translation workshop: the profile's ``translation:`` section.
+
+Belongs here: every choice of sources, engine, structure and gates, each default with its source. No work is done here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from foundation.settings import Settings, run_key
+
+
+class SourceFiles(Settings):
+    """One set of chats or instructions: where its files are, what they are called, under which licence."""
+
+    name: str = Field(description="The set's name in every row.", pattern=r"^[A-Za-z0-9._-]+$")
+    files: str = Field(description="Glob pattern below the user's data folder or the samples; .jsonl or .parquet.")
+    licence: str = Field(description="SPDX identifier; it goes with every row, and with every translation of it.")
+    revision: str | None = Field(None, description="The set's revision; default: the first 16 hex digits of the file's sha256.")
+
+
+class SourcesSettings(Settings):
+    """Which English sets are read. The user's folder comes first; the samples where it holds none of the files."""
+
+    chats: tuple[SourceFiles, ...] = (
+        SourceFiles(name="ultrachat", files="chat/ultrachat/*.jsonl", licence="MIT"),
+        SourceFiles(name="ultrachat_200k", files="chat/ultrachat_200k/*", licence="MIT"),
+        SourceFiles(name="azure-chat-standin", files="chat/standin_azure_*.jsonl", licence="MIT"),
+    )
+    instructions: tuple[SourceFiles, ...] = (
+        SourceFiles(name="databricks-dolly-15k", files="dolly/databricks-dolly-15k*.jsonl", licence="CC-BY-SA-3.0"),
+        SourceFiles(name="databricks-dolly-15k", files="dolly/dolly_instr_resp_nocontext.jsonl", licence="CC-BY-SA-3.0"),
+        SourceFiles(name="databricks-dolly-15k", files="dolly/dolly_alpaca_prompt_*.jsonl", licence="CC-BY-SA-3.0"),
+    )
+    sample_chats: SourceFiles = SourceFiles(name="transumanza-chats", files="chat/ultrachat_sample.jsonl", licence="CC0-1.0")
+    sample_instructions: SourceFiles = SourceFiles(
+        name="transumanza-instructions", files="dolly/dolly_sample.jsonl", licence="CC0-1.0"
+    )
+    max_chats: int | None = Field(None, ge=1, description="Draw this many chats by hash of seed and id; null: all.")
+    max_instructions: int | None = Field(None, ge=1, description="Draw this many instructions; null: all.")
+    max_characters: int = Field(
+        24_000, ge=100, description="Longer chats and instructions are dropped and counted; UltraChat's longest message is about 22,600 characters."
+    )
+    drop_phrases: tuple[str, ...] = Field(
+        ("I do not have emotions", "I don't have opinions"),
+        description="Chats with an answer that holds one are dropped, as in HuggingFaceH4/ultrachat_200k's own preparation.",
+    )
+    remove_citation_marks: bool = Field(
+        True, description="Remove '[42]' from Dolly contexts and responses, as the data card of databricks-dolly-15k recommends."
+    )
+
+
+class ArgosSettings(Settings):
+    """An Argos Translate package: a file, or an address with its sha256. The index of packages gives no checksums."""
+
+    package: Path | None = Field(None, description="Path of an .argosmodel file; 'auto' also looks in <data folder>/argos/.")
+    url: str | None = Field(None, description="Address of an .argosmodel file; needs sha256.")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Pinned sha256 of the package.")
+    beam_size: int = Field(4, ge=1, description="argostranslate 1.11's default.")
+    length_penalty: float = Field(0.2, description="argostranslate 1.11, translate.py.")
+    compute_type: Literal["float32", "int8", "int8_float32", "float16", "int8_float16"] = Field(
+        "float32", description="float32 gives the same tokens whatever the batch; int8 does not, and is then recorded as not reproducible."
+    )
+    max_output_tokens: int = Field(256, ge=16, description="CTranslate2's default, which argostranslate keeps; outputs that reach it are flagged.")
+    device: Literal["cpu", "cuda"] = run_key("cpu", description="Where the model runs.")
+    batch_tokens: int = run_key(1024, ge=32, description="Tokens in a batch (argostranslate's own 32 is about one sentence).")
+    threads: int = run_key(1, ge=1, description="Threads of each worker.")
+
+    @model_validator(mode="after")
+    def _pinned(self) -> ArgosSettings:
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("argos.url needs argos.sha256: the package index holds no checksums, so pin the file's sha256")
+        return self
+
+
+class ApertiumSettings(Settings):
+    """Rule-based translation with Apertium's language pairs, one after the other."""
+
+    pairs: tuple[str, ...] = Field(
+        ("eng-cat", "cat-ita"), min_length=1, description="Debian packages apertium-<pair>, chained; there is no English-Italian pair."
+    )
+
+
+class EngineSettings(Settings):
+    """Which engine translates."""
+
+    engine: Literal["auto", "argos", "apertium", "identity"] = Field(
+        "auto", description="auto: the Argos package of the data folder or of argos.url, else Apertium; the choice is recorded."
+    )
+    fallback: Literal["identity"] | None = Field(
+        None, description="What to use where Apertium's packages cannot be had; null: an error. Said loudly in the statistics."
+    )
+    source_code: str = Field("en", description="Language of the sources, as the engine's package calls it.")
+    target_code: str = Field("it", description="Language of the translations, as the engine's package calls it.")
+    max_sentence_characters: int = Field(600, ge=80, description="Longer sentences are cut at clauses: about 150 tokens, below the engine's 256.")
+    argos: ArgosSettings = ArgosSettings()
+    apertium: ApertiumSettings = ApertiumSettings()
+    shard_sentences: int = Field(500, ge=1, description="Sentences in a shard; Apertium carries a little state from sentence to sentence.")
+
+
+class ChatsSettings(Settings):
+    """How chats are translated."""
+
+    min_messages: int = Field(2, ge=2, description="User and assistant messages that must be left for a chat to be kept.")
+    translate_system: bool = Field(True, description="Translate system messages; false leaves them out.")
+
+
+class InstructionsSettings(Settings):
+    """How instructions are translated."""
+
+    drop_categories: tuple[str, ...] = Field((), description="Dolly categories left untranslated, counted as dropped.")
+
+
+class GateSettings(Settings):
+    """Thresholds of the gates on rows and on whole sets."""
+
+    min_length_ratio: float = Field(0.6, ge=0, description="Characters, translation to source (Locomotive's source_target_ratio example).")
+    max_length_ratio: float = Field(1.8, gt=0, description="Italian runs longer than English; a loop runs longer still.")
+    length_min_characters: int = Field(40, ge=1, description="Shorter texts have no meaningful ratio and no reliable language.")
+    min_language_score: float = Field(0.5, ge=0, le=1, description="Probability of the target language on text with code removed.")
+    max_untranslated_share: float = Field(0.3, ge=0, le=1, description="Words unknown to the engine or in sentences left as they were.")
+    untranslated_min_words: int = Field(8, ge=1, description="Shorter texts (names, codes) have no meaningful share.")
+    min_compression_ratio: float = Field(
+        0.18, ge=0, le=1, description="zlib size to size, on 200 bytes or more (UltraChat-Sinhala, quality report)."
+    )
+    max_repetition: int = Field(3, ge=1, description="Times that one to four words follow themselves more often than in the source.")
+    max_numbers_changed: int = Field(0, ge=0, description="Numbers lost or gained.")
+    max_spans_lost: int = Field(0, ge=0, description="Sentences kept in the source language since the engine lost a protected span.")
+    max_structure_changed: int = Field(0, ge=0, description="Difference in paragraphs, lines and list items.")
+    drop_truncated: bool = Field(True, description="Reject rows with a sentence cut at the engine's limit.")
+    drop_benchmark_overlap: bool = Field(True, description="Reject rows that hold text of a benchmark's test items.")
+    benchmark_ngram: int = Field(13, ge=3, description="Words of an overlap with a benchmark (Brown et al. 2020, appendix C: 13).")
+    min_kept_share: float = Field(0.7, ge=0, le=1, description="Gate on the set: rows kept of rows read.")
+    min_target_share: float = Field(0.9, ge=0, le=1, description="Gate on the set: kept rows whose language is the target.")
+
+
+class TranslationSettings(Settings):
+    """The profile's ``translation:`` section."""
+
+    sources: SourcesSettings = SourcesSettings()
+    engine: EngineSettings = EngineSettings()
+    chats: ChatsSettings = ChatsSettings()
+    instructions: InstructionsSettings = InstructionsSettings()
+    gates: GateSettings = GateSettings()

@@ -1,0 +1,103 @@
+"""Tables of the translation workshop: schemas, keys and declared decimals. Their column names are a contract."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from foundation.store import TableSpec
+
+_STRING = pa.string()
+_MESSAGES = pa.list_(pa.field("element", pa.struct([pa.field("role", _STRING, nullable=False), pa.field("content", _STRING, nullable=False)])))
+
+
+def _required(*names: str) -> list[pa.Field]:
+    return [pa.field(name, _STRING, nullable=False) for name in names]
+
+
+_ORIGIN = [*_required("source", "revision", "licence"), pa.field("source_id", _STRING)]
+
+SOURCE_CHATS = TableSpec(
+    name="chats",
+    schema=pa.schema([*_required("id"), pa.field("messages", _MESSAGES, nullable=False), *_ORIGIN]),
+    key=("id",),
+    description="English chats; roles system, user and assistant, ending with an answer.",
+)
+
+SOURCE_INSTRUCTIONS = TableSpec(
+    name="instructions",
+    schema=pa.schema([*_required("id", "instruction", "context", "response"), pa.field("category", _STRING), *_ORIGIN]),
+    key=("id",),
+    description="English instructions with context (empty where there is none) and response.",
+)
+
+PROVENANCE = [
+    *_required("engine", "engine_package", "engine_parameters", "text_rules"),
+    pa.field("score", pa.float64()),
+    pa.field("flags", pa.list_(_STRING), nullable=False),
+    pa.field("benchmark_overlap", pa.list_(_STRING), nullable=False),
+]
+"""How a row was translated; ``text_rules`` names the versions of splitter, segmenter and protector."""
+
+SIGNALS = [
+    pa.field("length_ratio", pa.float64()),
+    pa.field("language", _STRING),
+    pa.field("language_score", pa.float64()),
+    pa.field("untranslated_share", pa.float64()),
+    pa.field("compression_ratio", pa.float64()),
+    pa.field("repetition", pa.int64(), nullable=False),
+    pa.field("numbers_changed", pa.int64(), nullable=False),
+    pa.field("spans_lost", pa.int64(), nullable=False),
+    pa.field("structure_changed", pa.int64(), nullable=False),
+    pa.field("truncated_sentences", pa.int64(), nullable=False),
+]
+"""What the gates on rows read; null where a text is too short to be measured."""
+
+DECIMALS = {"score": 4, "length_ratio": 3, "language_score": 3, "untranslated_share": 3, "compression_ratio": 3}
+
+_REASONS = pa.field("reasons", pa.list_(_STRING), nullable=False)
+
+_CHAT_COLUMNS = [
+    *_required("id"),
+    pa.field("messages", _MESSAGES, nullable=False),
+    pa.field("source_messages", _MESSAGES, nullable=False),
+    *_ORIGIN,
+    *PROVENANCE,
+    *SIGNALS,
+]
+_INSTRUCTION_COLUMNS = [
+    *_required("id", "instruction", "context", "response"),
+    pa.field("category", _STRING),
+    *_required("source_instruction", "source_context", "source_response"),
+    *_ORIGIN,
+    *PROVENANCE,
+    *SIGNALS,
+]
+
+TRANSLATED_CHATS = TableSpec(
+    name="chats",
+    schema=pa.schema([*_CHAT_COLUMNS, pa.field("messages_cut", pa.int64(), nullable=False)]),
+    key=("id",),
+    decimals=DECIMALS,
+    description="Translated chats, cut before the first exchange that failed a gate; signals are the worst of what is left.",
+)
+QUARANTINED_CHATS = TableSpec(
+    name="quarantine",
+    schema=pa.schema([*_CHAT_COLUMNS, _REASONS]),
+    key=("id",),
+    decimals=DECIMALS,
+    description="Chats whose first exchange failed, whole, with the reasons.",
+)
+TRANSLATED_INSTRUCTIONS = TableSpec(
+    name="instructions",
+    schema=pa.schema(_INSTRUCTION_COLUMNS),
+    key=("id",),
+    decimals=DECIMALS,
+    description="Translated instructions that passed every gate on rows.",
+)
+QUARANTINED_INSTRUCTIONS = TableSpec(
+    name="quarantine",
+    schema=pa.schema([*_INSTRUCTION_COLUMNS, _REASONS]),
+    key=("id",),
+    decimals=DECIMALS,
+    description="Translated instructions that failed a gate, with the reasons.",
+)
