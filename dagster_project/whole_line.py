@@ -52,6 +52,7 @@ def _materialize(defs: dg.Definitions, instance: dg.DagsterInstance, snapshot: s
     outcome = job.execute_in_process(
         instance=instance,
         partition_key=snapshot,
+        run_config={"loggers": {"console": {}}},  # ours, named in build_defs; without this Dagster takes its own
         asset_selection=None if selection is None else [dg.AssetKey(name) for name in selection],
         raise_on_error=False,
     )

@@ -16,14 +16,15 @@ BUNDLED_PAGES = "web/pages.yaml"
 """Below ``samples/``: a list of pages with host, path, language, role, title and text."""
 LICENCE = "CC0-1.0"
 
-_FURNITURE = {
-    "ita": ("Inizio", "Chi siamo", "Contatti", "Questo sito utilizza i cookie per migliorare la navigazione.", "Tutti i diritti riservati"),
-    "eng": ("Home", "About", "Contact", "This site uses cookies to improve your visit.", "All rights reserved"),
-    "deu": ("Startseite", "Über uns", "Kontakt", "Diese Seite verwendet Cookies.", "Alle Rechte vorbehalten"),
-    "fra": ("Accueil", "À propos", "Contact", "Ce site utilise des cookies.", "Tous droits réservés"),
-    "spa": ("Inicio", "Quiénes somos", "Contacto", "Este sitio utiliza cookies.", "Todos los derechos reservados"),
-}
-"""Menu, cookie notice and footer by language; an extractor has to leave them out."""
+
+@dataclass(frozen=True, slots=True)
+class Furniture:
+    """What stands around the text of a page and is not text; an extractor has to leave it out."""
+
+    lang: str
+    menu: tuple[str, str, str]
+    notice: str
+    rights: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class BundledPage:
     role: Literal["crawl", "evaluation"]
     title: str
     text: str
+    furniture: Furniture
     noai: bool = False
 
     @property
@@ -61,30 +63,33 @@ def load_pages(path: Path, role: Literal["crawl", "evaluation"]) -> list[Bundled
         WebCorpusError: the file is missing, or a page lacks a field.
     """
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["pages"]
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = document["pages"]
+        furniture = {language: Furniture(**parts) for language, parts in document["furniture"].items()}
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise WebCorpusError(f"{path} is no file of pages ({error}); it needs a list under the key `pages`") from error
+        raise WebCorpusError(f"{path} is no file of pages ({error}); it needs `furniture` by language and a list of `pages`") from error
     pages = []
     for index, entry in enumerate(entries):
         try:
-            pages.append(BundledPage(**entry))
-        except TypeError as error:
+            pages.append(BundledPage(**entry, furniture=furniture[entry["language"]]))
+        except (TypeError, KeyError) as error:
             raise WebCorpusError(f"{path}: page {index + 1} ({entry.get('path')}) does not fit: {error}") from error
     return [page for page in pages if page.role == role]
 
 
 def html_of(page: BundledPage) -> bytes:
     """The page as HTML in UTF-8, with menu, cookie notice and footer."""
-    home, about, contact, cookies, rights = _FURNITURE[page.language]
+    around = page.furniture
+    home, about, contact = around.menu
     robots = '<meta name="robots" content="index, noai">' if page.noai else ""
     paragraphs = "\n".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in page.paragraphs)
     text = f"""<!DOCTYPE html>
-<html lang="{page.language[:2] if page.language != "spa" else "es"}"><head><meta charset="utf-8"><title>{html.escape(page.title)}</title>{robots}</head>
+<html lang="{around.lang}"><head><meta charset="utf-8"><title>{html.escape(page.title)}</title>{robots}</head>
 <body><header><nav><ul><li><a href="/">{home}</a></li><li><a href="/about">{about}</a></li><li><a href="/contact">{contact}</a></li></ul></nav></header>
-<div class="cookie-banner"><p>{cookies}</p></div>
+<div class="cookie-banner"><p>{around.notice}</p></div>
 <main><article><h1>{html.escape(page.title)}</h1>
 {paragraphs}
 </article></main>
-<footer><p>{html.escape(page.host)} - {rights}</p></footer></body></html>
+<footer><p>{html.escape(page.host)} - {around.rights}</p></footer></body></html>
 """
     return text.encode()

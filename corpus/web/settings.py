@@ -20,32 +20,11 @@ class SamplePackage(Settings):
     hosts: int = Field(8, ge=1, le=24, description="Registered domains that the pages are spread over.")
 
 
-def _help(language: str, iso: str, pages: int = 10_000, min_bytes: int = 0, hosts: int = 8) -> SamplePackage:
-    name = f"libreoffice-help-{language}"
-    return SamplePackage(name=name, language=iso, licence="MPL-2.0", pages=pages, min_bytes=min_bytes, hosts=hosts)
-
-
-def _manual(name: str, iso: str, licence: str = "GPL-2.0-or-later", hosts: int = 8) -> SamplePackage:
-    return SamplePackage(name=name, language=iso, licence=licence, hosts=hosts)
-
-
 class SampleSettings(Settings):
     """What a made crawl (``SAMPLE-YYYY-MM``) holds: real pages, made hosts, and damage as crawls have it."""
 
     packages: tuple[SamplePackage, ...] = Field(
-        (
-            _help("it", "ita", pages=280, min_bytes=9_000, hosts=24),
-            _manual("debian-reference-it", "ita"),
-            _manual("aptitude-doc-it", "ita", hosts=12),
-            _manual("maint-guide-it", "ita"),
-            _help("de", "deu"),
-            _help("fr", "fra"),
-            _help("es", "spa"),
-            _help("pt", "por"),
-            _help("ca", "cat", pages=2_600),
-            _help("en-us", "eng", pages=800, hosts=12),
-        ),
-        description="About 3 % Italian, near the 2.5 % of Common Crawl (statistics of CC-MAIN-2024-42).",
+        (), description="Some 2.5 % of pages should be in the target language, as in Common Crawl (statistics of CC-MAIN-2024-42)."
     )
     warc_files: int = Field(12, ge=1, description="WARC files; each is one shard of work.")
     copy_share: float = Field(0.01, ge=0, le=1, description="Pages captured twice: the same record again.")
@@ -59,7 +38,7 @@ class SnapshotSettings(Settings):
     source: Literal["auto", "debian", "bundled", "folder"] = Field(
         "auto",
         description="debian: a crawl made of packages and the bundled pages; bundled: of pages in samples/web alone; "
-        "auto: debian where apt is at hand or the packages are cached, else bundled (recorded in the build); "
+        "auto: debian where packages are named, and apt is at hand or they are cached; else bundled (recorded in the build); "
         "folder: WARC files of the user's.",
     )
     folder: str = Field("crawl", description="For source folder: below TRANSUMANZA_DATA, or an absolute path; holds *.warc.gz.")
@@ -152,14 +131,8 @@ class EvaluationTextSettings(Settings):
     """Text of sources never trained on, to measure both languages before and after."""
 
     source: Literal["auto", "debian", "bundled"] = Field("auto", description="As for snapshots.")
-    target_packages: tuple[EvaluationPackage, ...] = (
-        EvaluationPackage(name="developers-reference-it", licence="GPL-2.0-or-later"),
-        EvaluationPackage(name="debian-faq-it", licence="GPL-2.0-or-later"),
-    )
-    source_packages: tuple[EvaluationPackage, ...] = (
-        EvaluationPackage(name="developers-reference", licence="GPL-2.0-or-later"),
-        EvaluationPackage(name="debian-faq", licence="GPL-2.0-or-later"),
-    )
+    target_packages: tuple[EvaluationPackage, ...] = Field((), description="Native text; none of these may be in a sample crawl.")
+    source_packages: tuple[EvaluationPackage, ...] = Field((), description="Text of the source language, best of the same kind.")
     target_file: str = Field(
         "evalita/kind-nermud/evalita-2023/WN_test.tsv",
         description="Native text of the user's folder that takes the place of the target packages: NERMuD's Wikinews, token<TAB>label.",

@@ -52,6 +52,8 @@ def resolve_auto(source: str, debian: DebianPackages, packages: Sequence[str]) -
     """``debian`` or ``bundled`` for ``auto``; any other source as it is."""
     if source != "auto":
         return source
+    if not packages:
+        return "bundled"
     cached = all((debian.folder / "packages" / f"{name}.json").is_file() for name in packages)
     if cached or (debian.available() and not debian.offline):
         return "debian"
@@ -112,6 +114,8 @@ def obtained(settings: SnapshotSettings, debian: DebianPackages) -> Mapping[str,
     """The packages of a sample crawl; none where it is made of bundled pages."""
     if resolved_source(settings, debian) != "debian":
         return {}
+    if not settings.sample.packages:
+        raise WebCorpusError("corpus.web.snapshot.source is debian and sample.packages names none; name packages, or use source: bundled")
     return debian.obtain([package.name for package in settings.sample.packages])
 
 

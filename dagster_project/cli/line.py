@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -41,6 +42,7 @@ def demo() -> None:
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home(factory.home, profile.name)))
     origin = f"your inputs in {factory.data.root}" if factory.data.root else "inputs that come with the project"
     typer.echo(f"profile {profile.name}: {len(factory.stages)} assets, {origin}, state in {factory.home}\n", err=True)
+    logging.getLogger().handlers.clear()  # what the stages say reaches the console through Dagster
     clock = time.monotonic()
     before = _fingerprints(factory)
     succeeded = materialize_everything(factory)

@@ -93,7 +93,7 @@ def test_the_whole_line(
     )  # fmt: skip
     (pieces,) = preview_rows(declared["chat_model"], workplace, declared, rows=1)
     assert [piece for piece, loss in pieces if loss][1] == "È tutto.<|im_end|>"
-    assert [piece for piece, loss in pieces if not loss][0].endswith("<|im_start|>assistant\n")
+    assert next(piece for piece, loss in pieces if not loss).endswith("<|im_start|>assistant\n")
     with pytest.raises(TrainingError, match="no examples to preview"):
         next(preview_rows(declared["adapted_model"], workplace, declared, rows=1))
 

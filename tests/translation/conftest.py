@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import CACHE
 from translation.engines.engine import EngineChoice
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+TRAIN_IDENTIFIER = """
+import sys, fasttext
+model = fasttext.train_supervised(sys.argv[1], epoch=100, lr=0.05, dim=16, minn=2, maxn=3, bucket=2000, thread=1, verbose=0)
+model.save_model(sys.argv[2])
+"""
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +29,6 @@ def toy_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_identifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fastText model that tells English from Italian by a few words, trained in a moment."""
-    import fasttext
-
     folder = tmp_path_factory.mktemp("identifier")
     english = "the of and to in is that for it with as was on you can a this not are how what your water every"
     italian = "il di e la che per un una con come in è sono non della del le i gli nel questo gatto cane qui ogni"
@@ -33,9 +37,9 @@ def tiny_identifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for label, words in (("en", english.split()), ("it", italian.split())):
             turned = words[shift % len(words) :] + words[: shift % len(words)]
             lines.append(f"__label__{label} {' '.join(turned[:10])}")
-    (folder / "train.txt").write_text("\n".join(lines), encoding="utf-8")
-    model = fasttext.train_supervised(str(folder / "train.txt"), epoch=20, lr=0.1, dim=8, minn=2, maxn=3, bucket=2000, thread=1, verbose=0)
-    model.save_model(str(folder / "tiny.bin"))
+    (folder / "train.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    # In a process of its own: in one that has loaded torch, fastText's training was seen to fail with "Encountered NaN".
+    subprocess.run([sys.executable, "-c", TRAIN_IDENTIFIER, str(folder / "train.txt"), str(folder / "tiny.bin")], check=True, timeout=60)
     return folder / "tiny.bin"
 
 
@@ -47,8 +51,7 @@ def apertium() -> EngineChoice:
     from translation.engines import apertium as engine
     from translation.settings import ApertiumSettings
 
-    cache = Path(os.environ.get("TRANSUMANZA_HOME", REPOSITORY / ".transumanza")) / "cache"
     try:
-        return engine.stage(DebianPackages(cache, offline=True), cache, ApertiumSettings().pairs)
+        return engine.stage(DebianPackages(CACHE, offline=True), CACHE, ApertiumSettings().pairs)
     except DownloadError as error:
         pytest.skip(f"needs the Apertium packages in the cache: {error}")

@@ -8,7 +8,7 @@ import pytest
 
 from foundation.sources.data import DataFolder
 from foundation.sources.debian import DebianPackages
-from foundation.sources.downloads import Downloads, DownloadError
+from foundation.sources.downloads import DownloadError, Downloads
 from translation.engines import apertium as engine
 from translation.engines.apertium import ApertiumEngine
 from translation.engines.choice import choose

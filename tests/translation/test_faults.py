@@ -37,7 +37,7 @@ def italian(sentence: str) -> Translation:
 FAULTS: dict[str, tuple[Engine, str]] = {
     "drops placeholders": (lambda s: Translation(re.sub(r"XQ\d+Z|\{\d+\}", "", italian(s).text)), "protected_spans"),
     "repeats placeholders": (lambda s: Translation(re.sub(r"(XQ\d+Z|\{\d+\})", r"\1 \1", italian(s).text)), "protected_spans"),
-    "copies English": (lambda s: Translation(s), "untranslated"),
+    "copies English": (Translation, "untranslated"),
     "speaks English": (lambda s: Translation("and of the " + s), "language"),
     "knows no word": (lambda s: Translation(italian(s).text, unknown_words=len(s.split())), "untranslated"),
     "loops": (lambda s: Translation(italian(s).text + " bello" * 12), "repetition"),

@@ -14,7 +14,6 @@ from foundation.language.identification import IdentificationSettings
 from foundation.language.sentences import SentenceSettings
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
-from translation.engines.engine import EngineChoice
 from translation.report import side_by_side
 from translation.settings import TranslationSettings
 from translation.stages import stages
@@ -103,19 +102,18 @@ def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Pa
     assert int8["translated_chats"].record.data_version != int8["translated_chats"].record.version
 
 
-def test_apertium_end_to_end_and_worker_counts(line: Any, apertium: EngineChoice, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "cache").symlink_to(Path(apertium.location).parents[2])
+@pytest.mark.usefixtures("apertium")
+def test_apertium_end_to_end_and_worker_counts(line: Any, home: Path) -> None:
     settings = {
         "engine": {"engine": "apertium", "shard_sentences": 40},
-        "sources": {"max_chats": 4, "max_instructions": 12},
+        "sources": {"max_chats": 2, "max_instructions": 12},
         "gates": {**LOOSE, "max_untranslated_share": 0.4, "max_numbers_changed": 1},
     }
     results = line(settings)
     record = results["translated_instructions"].record
     assert record.statistics["kept"] >= 10
     assert record.statistics["engine"]["kind"] == "apertium"
-    shutil.rmtree(tmp_path / "home" / "store")
+    shutil.rmtree(home / "store")
     again = line(settings, workers=2)
     for asset in ("translated_chats", "translated_instructions"):
         assert again[asset].record.version == results[asset].record.version

@@ -43,7 +43,7 @@ def toy_pairs(count: int, seed: int) -> list[tuple[str, str]]:
     return pairs
 
 
-def build(folder: Path, steps: int = 280) -> Path:
+def build(folder: Path, steps: int = 220) -> Path:
     """Train and write ``translate-en_it-0_1.argosmodel``; returns its path."""
     import sentencepiece
 
@@ -129,7 +129,7 @@ def _train(pairs: list[tuple[list[int], list[int]]], size: int, steps: int) -> d
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 3e-3 * min(1.0, (step + 1) / 40) * (1 - step / steps)
-        batch = draw.sample(pairs, 48)
+        batch = draw.sample(pairs, 32)
         source = nn.utils.rnn.pad_sequence([torch.tensor(pair[0]) for pair in batch], batch_first=True)
         target = nn.utils.rnn.pad_sequence([torch.tensor([1, *pair[1], 2]) for pair in batch], batch_first=True, padding_value=-100)
         padding = (source != 0)[:, None, None, :]

@@ -1,0 +1,135 @@
+"""Signals and rules: definitions, thresholds on the border, every failing rule named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.web.decisions import decide, without_lines, without_spans
+from corpus.web.errors import WebCorpusError
+from corpus.web.lines import LINE_FLAGS
+from corpus.web.minhash import bands, signature
+from corpus.web.repetition import duplicate_lines, duplicated_ngram_share, top_ngram_share
+from corpus.web.rules import DocumentRule, load_rules
+from corpus.web.settings import SignalSettings
+from corpus.web.signals import SIGNALS, SignalMeter, SignalRun
+from foundation.language.overlap import OverlapIndex
+from foundation.language.settings import LanguageSettings
+from foundation.language.words import load_tokenizer
+from foundation.settings import PROFILES_ROOT
+
+RULES = PROFILES_ROOT / "rules" / "transumanza.yaml"
+PROSE = (
+    "La biblioteca della valle nacque in una stanza della scuola, con i volumi donati da un maestro in pensione. "
+    "Per dieci anni fu aperta solo il sabato, e il registro dei prestiti era un quaderno a righe che si conserva ancora.\n"
+    "Con il tempo gli scaffali occuparono il corridoio, poi la palestra, infine l'intero edificio. Oggi i libri sono più di "
+    "ventimila, e una parte racconta la vita di questi luoghi: diari, fotografie, mappe dei pascoli.\n"
+    "Ogni inverno un gruppo di lettori si ritrova intorno alla stufa per leggere ad alta voce, e chi arriva tardi porta il vino."
+)
+
+
+@pytest.fixture(scope="module")
+def meter(language: LanguageSettings) -> SignalMeter:
+    run = SignalRun(SignalSettings(), language.words, language.phrases)
+    return SignalMeter(run, load_tokenizer(language.words.tokenizer))
+
+
+def verdict(meter: SignalMeter, text: str, rules: Path = RULES) -> dict:
+    import polars as pl
+
+    row = {"document_id": "d", "text": text, "language_score": 0.99, **meter.measure(text)}
+    return next(decide(pl.DataFrame([row], infer_schema_length=None), load_rules(rules), OverlapIndex.build([])))
+
+
+def test_a_row_holds_every_declared_signal(meter: SignalMeter) -> None:
+    row = meter.measure(PROSE)
+    assert {"document_id", *row} == set(SIGNALS.schema.names)
+    assert row["lines"] == 3 and row["ended_line_share"] == 1.0 and row["stop_words"] > 8
+    assert len(row["signature"]) == 112 and len(row["bands"]) == 14 and len(row["line_signals"]) == 3
+
+
+@pytest.mark.parametrize("rules", ["transumanza", "fineweb-2-ita"])
+def test_prose_passes(meter: SignalMeter, rules: str) -> None:
+    assert verdict(meter, PROSE, PROFILES_ROOT / "rules" / f"{rules}.yaml")["failed_rules"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("Troppo breve.", "short_document"),
+        (f"{PROSE}\nLorem ipsum dolor sit amet.", "placeholder_text"),
+        ("\n".join(f"Prezzo {n}: {n * 7} - {n * 3} = {n * 4} ; {n * n}" for n in range(80)), "alphabetic_words"),
+        ("\n".join(f"voce {n} del menu di casa" for n in range(60)), "ended_lines"),
+        ("offerta scarpe " * 120 + ".", "top_2_gram"),
+        ("\n".join(["Torna alla pagina principale di questo sito."] * 20), "duplicate_lines"),
+        (" ".join(["parola"] * 80) + ".", "stop_words"),
+        ("\n".join("- una voce dell'elenco di casa nostra." for _ in range(40)), "bullet_lines"),
+        ("\n".join(f"Leggi la notizia numero {n} del giorno di oggi e di ieri..." for n in range(30)), "ellipsis_lines"),
+    ],
+)
+def test_junk_is_named(meter: SignalMeter, text: str, rule: str) -> None:
+    result = verdict(meter, text)
+    assert rule in result["failed_rules"] and not result["passes_rules"]
+    assert result["first_failed"] == result["failed_rules"][0]
+
+
+def test_policy_lines_go_and_the_rest_stays(meter: SignalMeter) -> None:
+    notice = "Questo sito utilizza i cookie: leggi l'informativa sulla privacy."
+    result = verdict(meter, f"{notice}\n{PROSE}\nAttiva JavaScript per continuare.")
+    assert result["removed_lines"] == [0, 4] and result["passes_rules"]
+    assert result["kept_characters"] == len(PROSE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=300))
+def test_any_text_can_be_measured(meter: SignalMeter, text: str) -> None:
+    row = meter.measure(text)
+    shares = [value for name, value in row.items() if name.endswith("_share") and not name.startswith("top_")]  # those count the space between words
+    assert all(0 <= value <= 1.0 + 1e-9 for value in shares if value is not None)
+    assert len(row["line_signals"]) == len(text.split("\n"))
+
+
+def test_repetition_by_hand() -> None:
+    assert duplicate_lines("a\nbb\na\n\nbb") == (0.5, 3 / 10)
+    assert top_ngram_share(["a", "b", "a", "b"], 2, 10) == 3 * 2 / 10
+    assert duplicated_ngram_share(list("abcdeabcde"), 5, 10) == 0.5
+    assert duplicated_ngram_share([], 5, 0) == 0.0
+
+
+def test_signatures_forgive_case_accents_and_numbers() -> None:
+    plain = SignalSettings()
+    assert signature("Alle 12 è già notte nella valle, e nevica.", plain) == signature("alle 3 E GIA notte... nella valle e nevica", plain)
+    assert signature("troppo poche parole", plain) is None and bands(None, 8) == []
+
+
+def test_rules_pass_on_the_threshold() -> None:
+    least = DocumentRule(id="a", signal="words", comparison="at_least", threshold=50, source="", why="")
+    most = DocumentRule(id="b", signal="words", comparison="at_most", threshold=50, source="", why="")
+    assert not least.fails(50) and least.fails(49.9) and not most.fails(50) and most.fails(50.1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name: x\ndocuments:\n- {id: a, signal: wordz, comparison: at_least, threshold: 1, source: s, why: w}", "signal 'wordz'; known are"),
+        ("name: x\ndocuments:\n- {id: a, signal: words, comparison: above, threshold: 1, source: s, why: w}", "no rule file"),
+        ("name: x\ndocuments: []\nlines:\n- {id: a, mark: blink, source: s, why: w}", "mark 'blink'"),
+        ("name: x\ndocuments: []\nlines:\n- {id: a, mark: blank, source: s, why: w}\n- {id: a, mark: brace, source: s, why: w}", "given twice"),
+        ("- 1\n- 2", "no rule file"),
+        ("name: [", "no rule file"),
+    ],
+)
+def test_wrong_rule_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(content)
+    with pytest.raises(WebCorpusError, match=message):
+        load_rules(path)
+
+
+def test_removing_lines_and_spans() -> None:
+    assert without_lines("a\nb\nc", [1]) == "a\nc" and without_lines("a\nb", []) == "a\nb" and without_lines("a", [0]) == ""
+    assert without_spans("uno due tre quattro", [(4, 11)]) == "uno\nquattro" and without_spans("tutto", [(0, 5)]) == ""
+    assert LINE_FLAGS.index("ended") == 0

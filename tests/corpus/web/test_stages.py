@@ -1,0 +1,144 @@
+"""The web corpus from crawl to clean text, on the bundled pages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from corpus.web.report import dropped_examples, waterfall, why
+from corpus.web.settings import DecisionSettings, SnapshotSettings, WebSettings
+from corpus.web.stages import stages
+from foundation.stages import Stage, StageResult
+
+SNAPSHOT = "SAMPLE-2026-01"
+LINE = ("benchmark_sets", "snapshot", "documents", "signals", "decisions", "duplicate_clusters", "clean_corpus", "replay_text", "evaluation_text")
+
+Runner = Callable[..., StageResult]
+
+
+@pytest.fixture
+def line(stage_runner: Runner, web: WebSettings, sections: Mapping[str, Any], benchmark_stage: Stage) -> dict[str, StageResult]:
+    """Every stage, run once."""
+    graph = (*stages(web), benchmark_stage)
+    partitioned = {stage.asset for stage in graph if stage.partitioned}
+    return {asset: stage_runner(graph, sections, asset, SNAPSHOT if asset in partitioned else None) for asset in LINE}
+
+
+def test_the_whole_line(
+    line: dict[str, StageResult], stage_runner: Runner, web: WebSettings, sections: Mapping[str, Any], benchmark_stage: Stage
+) -> None:
+    declared = {stage.asset: stage.gates for stage in stages(web)}
+    for asset, result in line.items():
+        assert result.record.passed, (asset, result.record.gates)
+        assert tuple(gate.name for gate in result.record.gates) == declared.get(asset, ())
+        assert all(len(plot) <= 50_000 for plot in result.plots.values())
+
+    documents, clean = line["documents"].published, line["clean_corpus"].published
+    ledger, text = clean.read("ledger"), clean.read("text")
+    assert ledger.height == documents.rows and ledger["kept"].sum() == text.height
+    reasons = dict(zip(ledger["url"], ledger["reason"], strict=True))
+    assert reasons["https://www.quaderni-di-scuola.example/storia/mulini.html"] == "benchmark_overlap"
+    assert reasons["https://www.astronomia-facile.example/segnaposto.html"] == "placeholder_text"
+    assert reasons["https://www.diario-di-bordo.example/informativa.html"] in ("little_left", "short_document")
+    assert reasons["https://www.mercato-vecchio.example/offerte.html"] is not None
+    zaino = [reasons[f"https://www.sentieri-alti.example/consigli/{name}.html"] for name in ("zaino", "zaino-stampa")]
+    assert sorted(zaino, key=str) == [None, "duplicate"]
+    assert set(text["licence"]) == {"CC0-1.0"}
+    counts = pl.DataFrame(text["personal_data"].to_list()).sum().to_dicts()[0]
+    assert counts == {"email": 2, "ipv4": 1, "iban": 1, "codice_fiscale": 1, "partita_iva": 1, "phone": 2}
+    joined = "\n".join(text["text"])
+    assert "@" not in joined and "RSSMRA85T10A562S" not in joined and "192.168.1.1" in joined and "cookie" not in joined.lower()
+
+    noai = documents.read("documents").filter(pl.col("url").str.ends_with("concerti.html"))
+    assert noai["noai"].to_list() == [True] and noai["html_language"].to_list() == ["it"]
+
+    steps = waterfall({SNAPSHOT: documents}, clean)
+    assert steps[0] == ("records", documents.statistics["records"]) and steps[-1][1] == text.height
+    examples = dropped_examples(clean, {SNAPSHOT: documents}, n=5)
+    assert len(examples) == 5 and all(row["reason"] and row["text"] for row in examples)
+    story = why("https://www.quaderni-di-scuola.example/storia/mulini.html", {SNAPSHOT: documents}, clean)
+    assert [(row["kept"], row["reason"]) for row in story] == [(False, "benchmark_overlap")]
+
+    evaluated = set(line["evaluation_text"].published.read("text")["text"])
+    assert not evaluated & (set(text["text"]) | set(line["replay_text"].published.read("text")["text"]))
+    graph = (*stages(web), benchmark_stage)
+    assert stage_runner(graph, sections, "clean_corpus").reused
+
+
+def test_splits_share_no_domain(line: dict[str, StageResult]) -> None:
+    clean = line["clean_corpus"].published
+    train, validation = (set(clean.read("text", split)["registered_domain"]) for split in ("train", "validation"))
+    assert train and validation and not train & validation
+    replay = line["replay_text"].published
+    hosts = [{url.split("/")[2] for url in replay.read("text", split)["url"]} for split in ("train", "validation")]
+    assert hosts[0] and hosts[1] and not hosts[0] & hosts[1]
+
+
+def test_exact_copies_are_counted(line: dict[str, StageResult]) -> None:
+    made = line["snapshot"].published.statistics
+    documents = line["documents"].published
+    repeats = documents.statistics["skipped"]["exact_copy"]
+    assert 0 < repeats <= made["kinds"]["repeat"]
+    assert documents.read("documents")["document_id"].n_unique() == documents.rows
+    mirrors = line["clean_corpus"].published.read("ledger").filter(pl.col("url").str.contains("-mirror.example"))
+    assert mirrors.height and (mirrors["cluster_size"] > 1).all()
+
+
+def test_other_rules_change_decisions_and_nothing_before(
+    line: dict[str, StageResult], stage_runner: Runner, web: WebSettings, sections: dict[str, Any], benchmark_stage: Stage
+) -> None:
+    graph = (*stages(web), benchmark_stage)
+    sections = {**sections, "corpus.web.decisions": DecisionSettings(rules="rules/fineweb-2-ita.yaml")}
+    assert stage_runner(graph, sections, "signals", SNAPSHOT).reused
+    decided = stage_runner(graph, sections, "decisions", SNAPSHOT)
+    assert not decided.reused and decided.published.version != line["decisions"].published.version
+
+
+def test_a_user_folder_of_crawl_files(
+    stage_runner: Runner, web: WebSettings, sections: dict[str, Any], shared_data: Path, tmp_path: Path
+) -> None:
+    """Genuine Common Crawl files, no Italian page: read whole, nothing kept, the gate says so."""
+    folder = shared_data / "web" / "common-crawl"
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    for name in ("cc-main-2020-34_resiliparse", "wget_dolma-0000"):
+        (crawl / f"{name}.warc.gz").write_bytes((folder / f"{name}.warc.gz").read_bytes())
+    sections = {**sections, "corpus.web.snapshot": SnapshotSettings(source="folder", folder=str(crawl))}
+    snapshot = stage_runner(stages(web), sections, "snapshot", "CC-MAIN-2020-34", snapshots=("CC-MAIN-2020-34",))
+    assert snapshot.published.statistics["responses"] == 38 and snapshot.published.statistics["damaged"] == 0
+    documents = stage_runner(stages(web), sections, "documents", "CC-MAIN-2020-34", snapshots=("CC-MAIN-2020-34",))
+    assert documents.published.rows == 0 and not documents.record.passed
+    skipped = documents.published.read("skipped")
+    assert skipped.filter(pl.col("reason") == "other_language").select(pl.col("pages").sum()).item() > 20
+    assert "zh" in set(skipped["language"])
+
+
+def test_other_snapshots_are_an_error_that_says_what_can_be_had(stage_runner: Runner, web: WebSettings, sections: dict[str, Any], tmp_path: Path) -> None:
+    from corpus.web.errors import WebCorpusError
+
+    with pytest.raises(WebCorpusError, match="only samples named SAMPLE-YYYY-MM"):
+        stage_runner(stages(web), sections, "snapshot", "CC-MAIN-2024-22", snapshots=("CC-MAIN-2024-22",))
+    assert not list((tmp_path / "home" / "store").rglob("manifest.json"))
+
+
+def test_native_text_of_the_user_takes_the_place_of_packages(
+    stage_runner: Runner, web: WebSettings, sections: dict[str, Any], shared_data: Path
+) -> None:
+    result = stage_runner(stages(web), sections, "evaluation_text", data=shared_data)
+    target = result.published.read("text", "target")
+    assert set(target["source"]) == {"wikinews"} and target.height == 10
+    assert all(1_000 < characters <= 2_500 for characters in target["characters"])
+    assert " ," not in target["text"][0]
+
+
+def test_declaring_the_stages_loads_no_heavy_package() -> None:
+    heavy = ["torch", "transformers", "datatrove", "spacy", "fasttext", "trafilatura", "fastwarc", "resiliparse", "datasets", "numba", "pandas", "sklearn", "phonenumbers", "stdnum"]
+    code = f"import sys, corpus.web.stages, corpus.web.settings; print([name for name in {heavy} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

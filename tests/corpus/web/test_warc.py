@@ -1,0 +1,128 @@
+"""WARC files: what was written is read, damage is counted and costs what it damaged, alone."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.web.bundled import load_pages
+from corpus.web.documents import DocumentRun, extract_warc, merge_shards
+from corpus.web.sample import write_sample
+from corpus.web.settings import DocumentSettings, WebSettings
+from corpus.web.warc_reading import Damage, OtherRecord, Response, read_responses
+from corpus.web.warc_writing import Capture, read_index, write_index, write_warc
+from foundation.execution import run_shards
+from foundation.sources.data import SAMPLES_ROOT
+
+AT = datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC)
+PLACE = "crawl-data/SAMPLE-2026-01/segments/1/warc/SAMPLE-2026-01-00000.warc.gz"
+
+
+def captures(count: int) -> list[Capture]:
+    return [Capture(f"https://www.a{n}.example/p", AT, f"<html><p>pagina {n} {'x' * 200}</p></html>".encode(), "ita", "CC0-1.0") for n in range(count)]
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    warc = write_warc(captures(3), tmp_path, PLACE)
+    records = list(read_responses(tmp_path / PLACE))
+    assert isinstance(records[0], OtherRecord)
+    responses = [record for record in records if isinstance(record, Response)]
+    assert [record.url for record in responses] == [capture.url for capture in captures(3)]
+    assert [record.payload for record in responses] == [capture.payload for capture in captures(3)]
+    assert responses[0].fetched_at == AT and responses[0].http_charset == "utf-8" and responses[0].status == 200
+    write_index([warc], tmp_path, "SAMPLE-2026-01")
+    rows = list(read_index(tmp_path, "ita"))
+    assert {row["warc_record_offset"] for row in rows} == {record.offset for record in responses}
+    content = (tmp_path / PLACE).read_bytes()
+    for record in responses:  # offset and length are those of a whole .gz, as Common Crawl's index promises
+        assert record.url.encode() in gzip.decompress(content[record.offset : record.offset + record.length])
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.floats(0, 1), width=st.integers(1, 300), zero=st.booleans())
+def test_damage_costs_at_most_what_it_touches(place: float, width: int, zero: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("warc")
+    write_warc(captures(8), folder, PLACE)
+    path = folder / PLACE
+    content = bytearray(path.read_bytes())
+    whole = {record.offset: record for record in read_responses(path) if isinstance(record, Response)}
+    start = int(place * (len(content) - 1))
+    end = min(start + width, len(content))
+    content[start:end] = bytes(end - start) if zero else bytes(byte ^ 0x5A for byte in content[start:end])
+    path.write_bytes(content)
+    found = {record.offset: record for record in read_responses(path) if isinstance(record, Response)}
+    untouched = {offset for offset, record in whole.items() if offset >= end or offset + record.length <= start}
+    assert untouched <= set(found)
+    for offset in untouched:
+        assert found[offset].payload == whole[offset].payload
+
+
+@pytest.mark.parametrize("lost", [1, 9, 60])
+def test_a_truncated_file_loses_its_last_record_and_says_so(lost: int, tmp_path: Path) -> None:
+    write_warc(captures(4), tmp_path, PLACE)
+    path = tmp_path / PLACE
+    path.write_bytes(path.read_bytes()[:-lost])
+    records = list(read_responses(path))
+    assert sum(isinstance(record, Response) for record in records) == 3
+    assert [record.reason for record in records if isinstance(record, Damage)] == ["truncated_record"]
+
+
+def _record(block: bytes, length: int | str, digest: str = "") -> bytes:
+    head = (
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: <https://www.a.example/>\r\nWARC-Date: 2026-01-10T00:00:00Z\r\n"
+        f"WARC-Record-ID: <urn:uuid:12345678-1234-1234-1234-123456789012>\r\nContent-Type: application/http; msgtype=response\r\n{digest}"
+        f"Content-Length: {length}\r\n\r\n"
+    )
+    return gzip.compress(head.encode() + block + b"\r\n\r\n")
+
+
+def test_wrong_lengths_and_digests_are_damage_of_one_record(tmp_path: Path) -> None:
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html><p>ciao</p></html>"
+    path = tmp_path / "bad.warc.gz"
+    wrong = "WARC-Block-Digest: sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+    parts = [_record(block, len(block) + 500), _record(block, "abc"), _record(block, len(block), wrong), gzip.compress(b"no record"), _record(block, len(block))]
+    path.write_bytes(b"".join(parts))
+    records = list(read_responses(path))
+    assert [record.reason for record in records if isinstance(record, Damage)][:1] == ["truncated_record"]
+    assert {"wrong_digest", "not_a_record"} <= {record.reason for record in records if isinstance(record, Damage)}
+    responses = [record for record in records if isinstance(record, Response)]
+    assert [record.url for record in responses] == ["https://www.a.example/"] and responses[0].payload == b"<html><p>ciao</p></html>"
+
+
+def test_empty_and_foreign_files(tmp_path: Path) -> None:
+    (tmp_path / "empty.warc.gz").write_bytes(b"")
+    (tmp_path / "foreign.warc.gz").write_bytes(b"not gzip at all" * 100)
+    assert list(read_responses(tmp_path / "empty.warc.gz")) == []
+    assert [record.reason for record in read_responses(tmp_path / "foreign.warc.gz") if isinstance(record, Damage)] == ["damaged_member"]
+
+
+def test_genuine_common_crawl_files(shared_data: Path) -> None:
+    folder = shared_data / "web" / "common-crawl"
+    for name, count in (("cc-main-2020-34_resiliparse", 16), ("wget_dolma-0000", 22), ("whirlwind", 1), ("cc_jwarc", 1)):
+        records = list(read_responses(folder / f"{name}.warc.gz"))
+        assert sum(isinstance(record, Response) for record in records) == count
+        assert not any(isinstance(record, Damage) for record in records)
+        assert all(record.url.startswith("http") for record in records if isinstance(record, Response))
+
+
+def test_same_documents_for_any_number_of_workers(tmp_path: Path, web: WebSettings, model: Path) -> None:
+    root = tmp_path / "crawl"
+    pages = load_pages(SAMPLES_ROOT / "web" / "pages.yaml", "crawl")
+    sample = web.snapshot.sample.model_copy(update={"warc_files": 3})
+    warcs, _ = write_sample("SAMPLE-2026-01", sample, {}, pages, root, seed=7)
+    again, _ = write_sample("SAMPLE-2026-01", sample, {}, pages, tmp_path / "again", seed=7)
+    assert [(root / warc.path).read_bytes() for warc in warcs] == [(tmp_path / "again" / warc.path).read_bytes() for warc in again]
+    run = DocumentRun("SAMPLE-2026-01", str(root), str(model), "it", DocumentSettings())
+    import functools
+
+    tables = [
+        merge_shards(run_shards(functools.partial(extract_warc, run=run), [warc.path for warc in warcs], tmp_path / f"w{workers}", "d", suffix="", workers=workers))
+        for workers in (1, 2)
+    ]
+    assert tables[0][0].equals(tables[1][0]) and tables[0][1].equals(tables[1][1])
+    assert tables[0][0].height > 25
