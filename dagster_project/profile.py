@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -97,12 +97,14 @@ def load_profile(name: str | None = None, overrides: Sequence[str] | None = None
     if overrides is None:
         overrides = [part.strip() for part in os.environ.get("TRANSUMANZA_SET", "").split(";") if part.strip()]
     values = _read(name, ())
+    inside_language = [override for override in overrides if override.startswith("language.")]
     for override in overrides:
+        if override not in inside_language:
+            _apply(values, override, name)
+    recorded = {**yaml.safe_load(yaml.safe_dump(values)), **({"set": list(overrides)} if overrides else {})}
+    values = _with_language(values, name)
+    for override in inside_language:
         _apply(values, override, name)
-    recorded = yaml.safe_load(yaml.safe_dump(values))
-    language = values.get("language")
-    if isinstance(language, str):
-        values["language"] = _read_yaml(_language_path(language, name))
     try:
         profile = Profile.model_validate(values)
     except ValidationError as error:
@@ -125,6 +127,15 @@ def _language_path(name: str, profile: str) -> Path:
             return path
     known = [path.relative_to(PROFILES_ROOT).as_posix() for path in sorted((PROFILES_ROOT / "languages").glob("*.yaml"))]
     raise ProfileError(f"profile {profile}: language: there is no file {name!r}; the project has {known}")
+
+
+def _with_language(values: dict[str, Any], profile: str) -> dict[str, Any]:
+    """The language file in place of its name, and below the profile's values those that follow from the language."""
+    language = values.get("language")
+    if not isinstance(language, str):
+        return values
+    chosen = _read_yaml(_language_path(language, profile))
+    return _merged(chosen.pop("defaults", {}), {**values, "language": chosen})
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -159,7 +170,7 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _apply(values: dict[str, Any], override: str, profile: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise ProfileError(f"--set {override!r}: expected key=value, for instance training.adaptation.rank=8")
+        raise ProfileError(f"--set {override!r}: expected key=value, for instance training.adaptation.lora.rank=8")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -198,7 +209,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         nested = [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if not nested:
             return []
-        model = cast(type[BaseModel], nested[0])
+        model = nested[0]
     return sorted(model.model_fields)
 
 

@@ -113,7 +113,7 @@ class StageContext(StageSetup):
 
     def progress(self, total: int | None, label: str, unit: str = "") -> tqdm:
         """A progress bar for work a person waits for."""
-        return tqdm(total=total, desc=f"{self.asset}: {label}", unit=unit or "it", mininterval=1.0, dynamic_ncols=True)
+        return tqdm(total=total, desc=f"{self.asset}: {label}", unit=unit or "item", mininterval=1.0, dynamic_ncols=True)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class ApertiumSettings(Settings):
     """Rule-based translation with Apertium's language pairs, one after the other."""
 
     pairs: tuple[str, ...] = Field(
-        ("eng-cat", "cat-ita"), min_length=1, description="Debian packages apertium-<pair>, chained; there is no English-Italian pair."
+        (), description="Debian packages apertium-<pair>, chained; the language file gives them (there is no English-Italian pair)."
     )
 
 
@@ -94,7 +94,9 @@ class EngineSettings(Settings):
         None, description="What to use where Apertium's packages cannot be had; null: an error. Said loudly in the statistics."
     )
     source_code: str = Field("en", description="Language of the sources, as the engine's package calls it.")
-    target_code: str = Field("it", description="Language of the translations, as the engine's package calls it.")
+    target_code: str = Field(
+        "und", description="Language of the translations, as the engine's package calls it; the language file gives it ('und' fits no package)."
+    )
     max_sentence_characters: int = Field(600, ge=80, description="Longer sentences are cut at clauses: about 150 tokens, below the engine's 256.")
     argos: ArgosSettings = ArgosSettings()
     apertium: ApertiumSettings = ApertiumSettings()

@@ -91,14 +91,13 @@ class PersonalDataSettings(Settings):
     kinds: tuple[Literal["email", "ipv4", "iban", "codice_fiscale", "partita_iva", "phone"], ...] = Field(
         ("email", "ipv4", "iban", "codice_fiscale", "partita_iva", "phone"), description="Kinds looked for, in this order."
     )
-    phone_region: str = Field("IT", description="Region that numbers without a country code belong to.")
+    phone_region: str | None = Field(
+        None, description="Region that numbers without a country code belong to (the language file gives it); null: only numbers with one."
+    )
     phone_words: tuple[str, ...] = Field(
-        ("tel", "telefono", "cell", "cellulare", "fax", "phone", "mobile", "whatsapp", "chiama"),
-        description="A number without + or 00 counts only after one of these words: version and part numbers look alike.",
+        (), description="A number without + or 00 counts only after one of these words: version and part numbers look alike."
     )
-    vat_words: tuple[str, ...] = Field(
-        ("p. iva", "p.iva", "partita iva", "p.i.", "vat"), description="1 % of random 11-digit strings pass the check digit."
-    )
+    vat_words: tuple[str, ...] = Field((), description="1 % of random 11-digit strings pass the check digit, so that one of these words must precede.")
 
 
 class CleanSettings(Settings):

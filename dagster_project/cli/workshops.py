@@ -9,6 +9,7 @@ import typer
 
 from dagster_project.cli.tables import text_table
 from dagster_project.factory import data_folder, make_factory
+from foundation.errors import TransumanzaError
 from foundation.store import PublishedVersion
 
 corpus_app = typer.Typer(help="The web corpus.", no_args_is_help=True)
@@ -30,24 +31,40 @@ def why(url: Annotated[str, typer.Argument(help="The page's address, as it was c
 
     snapshots = make_factory(offline=True).loaded.profile.snapshots
     documents = {snapshot: _resolve("documents", snapshot) for snapshot in snapshots}
-    typer.echo("\n".join(story(url, documents, _resolve("clean_corpus"))))
+    entries = story(url, documents, _resolve("clean_corpus"))
+    if not entries:
+        raise TransumanzaError(
+            f"nothing is known of {url}: no document has this address, and it is not among the examples that `documents` keeps of "
+            "skipped pages; look at the spelling, or at the table `skipped` for the counts"
+        )
+    for entry in entries:
+        what = "kept" if entry["kept"] else f"dropped: {entry['reason']}"
+        typer.echo(f"{entry['url']} [{entry['snapshot']}] {what} (decided by {entry['step']})")
+        for name, value in entry.items():
+            if name not in ("url", "snapshot", "kept", "step", "reason") and value not in (None, []):
+                typer.echo(f"  {name.replace('_', ' ')}: {value}")
 
 
 @evalita_app.command()
 def status() -> None:
     """Say for each task whether its files are there, where to ask for them, and under which licence."""
-    from corpus.evalita.access import status as task_status
+    from corpus.evalita.items import status as task_status
 
-    rows = [(row.task, "present" if row.present else "missing", row.licence, row.place, row.access) for row in task_status(data_folder())]
-    typer.echo(text_table(("task", "files", "licence", "folder", "where to ask"), rows))
+    rows = [
+        (row.task, f"present ({row.origin})" if row.present else "missing", ", ".join(row.licences), "may be released" if row.redistributable else "not for release", row.where)
+        for row in task_status(data_folder())
+    ]
+    typer.echo(text_table(("task", "files", "licence", "", "where to ask"), rows))
+    typer.echo("\nwhere files go, below TRANSUMANZA_DATA:")
+    for row in task_status(data_folder()):
+        typer.echo(f"  {row.task}: {', '.join(row.put)}")
 
 
 @translate_app.command("text")
 def translate_text(text: Annotated[str | None, typer.Argument(help="English text; default: standard input.")] = None) -> None:
     """Translate a text with the profile's engine, structure kept."""
-    from translation.text import translate_markdown
-
     from foundation.stages import setup_of
+    from translation.text import translate_markdown
 
     factory = make_factory()
     setup = setup_of(factory.stages["translated_chats"], factory.workplace, None)

@@ -79,9 +79,9 @@ def test_section_to_asset_table_holds(tmp_path: Path) -> None:
         }
 
     assert changed("workers=1") == set()
-    assert changed("training.adaptation.rank=8") <= {"adapted_model", "adapted_chat_model", "model_release"}
-    assert "adapted_model" in changed("training.adaptation.rank=8")
-    assert changed("language.templates.system_prompt=x", "language.code=abc") is not None
+    assert changed("training.adaptation.lora.rank=8") <= {"adapted_model", "adapted_chat_model", "model_release"}
+    assert "adapted_model" in changed("training.adaptation.lora.rank=8")
+    assert {"instruction_model", "chat_model", "evalita_model"} <= changed("language.templates.system_prompt=x")
     training_only = {stage.asset for stage in before.stages.values() if stage.group in ("training", "evaluation", "release", "sources")}
     assert changed("training.tokens.token_budget=1000") <= training_only
 

@@ -131,7 +131,7 @@ def test_failing_gate_stops_what_reads_it(built: Factory) -> None:
     broken.__dict__["stages"] = stages
     for stage, part in broken.builds():
         if stage.asset == "adaptation_tokens":
-            with pytest.raises(GateFailed, match="clean_corpus.*failed its gates"):
+            with pytest.raises(GateFailed, match=r"clean_corpus.*failed its gates"):
                 broken.run(stage.asset, part)
             break
         broken.run(stage.asset, part)

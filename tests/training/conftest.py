@@ -32,7 +32,9 @@ def language() -> LanguageSettings:
     """The Italian language file."""
     import yaml
 
-    return LanguageSettings.model_validate(yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8")))
+    values = yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8"))
+    values.pop("defaults", None)  # profile values that follow from the language; they are not part of its settings
+    return LanguageSettings.model_validate(values)
 
 
 SENTENCES = (

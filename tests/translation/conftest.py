@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import CACHE
 from translation.engines.engine import EngineChoice
 
+PAIRS = ("eng-cat", "cat-ita")
+
 TRAIN_IDENTIFIER = """
 import sys, fasttext
 model = fasttext.train_supervised(sys.argv[1], epoch=100, lr=0.05, dim=16, minn=2, maxn=3, bucket=2000, thread=1, verbose=0)
@@ -45,13 +47,12 @@ def tiny_identifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def apertium() -> EngineChoice:
-    """The demo's Apertium chain, from a cache that a run or `transumanza fetch` has filled; the network is not used."""
+    """The demo's Apertium chain; fetched once and kept in the tests' cache."""
     from foundation.sources.debian import DebianPackages
     from foundation.sources.downloads import DownloadError
     from translation.engines import apertium as engine
-    from translation.settings import ApertiumSettings
 
     try:
-        return engine.stage(DebianPackages(CACHE, offline=True), CACHE, ApertiumSettings().pairs)
+        return engine.stage(DebianPackages(CACHE), CACHE, PAIRS)
     except DownloadError as error:
-        pytest.skip(f"needs the Apertium packages in the cache: {error}")
+        pytest.skip(f"needs the Apertium packages of Debian: {error}")

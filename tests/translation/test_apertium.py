@@ -9,13 +9,14 @@ import pytest
 from foundation.sources.data import DataFolder
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import DownloadError, Downloads
+from tests.translation.conftest import PAIRS
 from translation.engines import apertium as engine
 from translation.engines.apertium import ApertiumEngine
 from translation.engines.choice import choose
 from translation.engines.engine import EngineChoice
 from translation.errors import EngineError
 from translation.protection import mask
-from translation.settings import EngineSettings
+from translation.settings import ApertiumSettings, EngineSettings
 
 
 def test_genuine_italian_with_all_marks(apertium: EngineChoice) -> None:
@@ -71,7 +72,7 @@ def test_a_failing_program_is_named(apertium: EngineChoice, monkeypatch: pytest.
 def test_without_packages_there_is_an_error_or_a_loud_fallback(tmp_path: Path) -> None:
     places = DataFolder(None), Downloads(tmp_path, offline=True), DebianPackages(tmp_path, offline=True)
     with pytest.raises(DownloadError, match="transumanza fetch"):
-        choose(EngineSettings(engine="apertium"), *places)
-    choice = choose(EngineSettings(engine="apertium", fallback="identity"), *places)
+        choose(EngineSettings(engine="apertium", apertium=ApertiumSettings(pairs=PAIRS)), *places)
+    choice = choose(EngineSettings(engine="apertium", apertium=ApertiumSettings(pairs=PAIRS), fallback="identity"), *places)
     assert choice.kind == "identity"
     assert choice.note.startswith("NOT TRANSLATED")

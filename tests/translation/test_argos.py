@@ -84,22 +84,22 @@ def test_choice_finds_the_package_and_pins_it(toy_package: Path, tmp_path: Path)
     (data / "argos").mkdir(parents=True)
     shutil.copy(toy_package, data / "argos")
     places = DataFolder(data), Downloads(tmp_path / "cache", offline=True), DebianPackages(tmp_path / "cache", offline=True)
-    choice = choose(EngineSettings(), *places)
+    choice = choose(EngineSettings(target_code="it"), *places)
     assert (choice.kind, choice.deterministic) == ("argos", True)
     assert file_sha256(toy_package) in choice.package
     assert str(tmp_path) not in choice.package + str(choice.parameters)
     assert open_engine(choice).translate(["the cat sees the dog ."])[0].text == "il gatto vede il cane ."
-    assert not choose(EngineSettings(argos=ArgosSettings(compute_type="int8")), *places).deterministic
+    assert not choose(EngineSettings(target_code="it", argos=ArgosSettings(compute_type="int8")), *places).deterministic
     by_address = ArgosSettings(url=toy_package.as_uri(), sha256=file_sha256(toy_package))
     online = DataFolder(None), Downloads(tmp_path / "cache"), DebianPackages(tmp_path / "cache", offline=True)
-    assert choose(EngineSettings(engine="argos", argos=by_address), *online).package == choice.package
+    assert choose(EngineSettings(target_code="it", engine="argos", argos=by_address), *online).package == choice.package
     with pytest.raises(EngineError, match="is pinned"):
-        choose(EngineSettings(argos=ArgosSettings(sha256="0" * 64)), *places)
+        choose(EngineSettings(target_code="it", argos=ArgosSettings(sha256="0" * 64)), *places)
     shutil.copy(toy_package, data / "argos" / "second.argosmodel")
     with pytest.raises(EngineError, match="several Argos packages"):
-        choose(EngineSettings(), *places)
+        choose(EngineSettings(target_code="it"), *places)
     with pytest.raises(EngineError, match="there is no package"):
-        choose(EngineSettings(engine="argos"), DataFolder(None), *places[1:])
+        choose(EngineSettings(target_code="it", engine="argos"), DataFolder(None), *places[1:])
     with pytest.raises(ValueError, match=r"needs argos\.sha256"):
         ArgosSettings(url="https://example.org/x.argosmodel")
 

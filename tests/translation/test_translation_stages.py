@@ -14,6 +14,7 @@ from foundation.language.identification import IdentificationSettings
 from foundation.language.sentences import SentenceSettings
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
+from tests.translation.conftest import PAIRS
 from translation.report import side_by_side
 from translation.settings import TranslationSettings
 from translation.stages import stages
@@ -105,7 +106,7 @@ def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Pa
 @pytest.mark.usefixtures("apertium")
 def test_apertium_end_to_end_and_worker_counts(line: Any, home: Path) -> None:
     settings = {
-        "engine": {"engine": "apertium", "shard_sentences": 40},
+        "engine": {"engine": "apertium", "apertium": {"pairs": list(PAIRS)}, "shard_sentences": 40},
         "sources": {"max_chats": 2, "max_instructions": 12},
         "gates": {**LOOSE, "max_untranslated_share": 0.4, "max_numbers_changed": 1},
     }

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from corpus.web.personal_data import KINDS, replace_personal_data
 from corpus.web.settings import PersonalDataSettings
 
-ALL = PersonalDataSettings()
+ONLY_VAT = PersonalDataSettings(kinds=("partita_iva",), vat_words=("p.iva",))
+ALL = PersonalDataSettings(phone_region="IT", phone_words=("tel", "telefono", "cell", "fax"), vat_words=("p. iva", "p.iva", "partita iva"))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,6 @@ def test_vat_numbers_by_their_check_digit(number: int, office: str) -> None:
     stem = f"{number % 10**7:07d}{office}"
     if stem.startswith("0000000"):
         return
-    replaced = [d for d in range(10) if "<PARTITA_IVA>" in replace_personal_data(f"p.iva {stem}{d}", PersonalDataSettings(kinds=("partita_iva",))).text]
+    replaced = [d for d in range(10) if "<PARTITA_IVA>" in replace_personal_data(f"p.iva {stem}{d}", ONLY_VAT).text]
     total = sum(int(c) if i % 2 == 0 else sum(divmod(int(c) * 2, 10)) for i, c in enumerate(stem))
     assert replaced == [-total % 10]
