@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from foundation.stages import Stage
 from training.answers import ANSWERS
-from training.builds.bases import base_files, build_base, build_tokens, link_base
+from training.builds.bases import base_downloads, base_files, build_base, build_tokens, link_base
 from training.builds.evaluation import build_comparison, build_evalita_answers, build_language_report
 from training.builds.models import LOG, build_adapted, build_chat, build_evalita, build_instruction, link_adapted
 from training.comparison import COMPARISON
@@ -41,6 +41,7 @@ def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
         description="The base model as a safetensors checkpoint that stands on its own, with its origin and licence. "
         "Pickled weights, remote code and quantized checkpoints are refused.",
         user_files=base_files("training.base"),
+        fetch=base_downloads("training.base"),
     )
     if settings.one_base:
         chat = Stage(
@@ -62,6 +63,7 @@ def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
             kinds=MODEL_KINDS,
             description="The model that the chat line starts from (LLaMAntino: LLaMA 2 chat), in the form of base_model.",
             user_files=base_files("training.chat_base"),
+            fetch=base_downloads("training.chat_base"),
         )
     return base, chat
 

@@ -18,6 +18,7 @@ from corpus.web.reporting import section
 from corpus.web.settings import EvaluationTextSettings, SnapshotSettings, WebSettings
 from corpus.web.signals import SIGNALS
 from corpus.web.snapshot import CAPTURES, folder_files, obtained, resolved_source
+from foundation.language.identification import IdentificationSettings, model_path
 from foundation.stages import Stage, StageSetup
 
 
@@ -90,6 +91,7 @@ def _corpus() -> tuple[Stage, ...]:
             "extractor and language gate spare 97 % of pages the precise one. Pages that never became candidates are counted by reason.",
             gates=("not_empty", "damage_share"),
             facts=_extractor_facts,
+            fetch=_fetch_identifier,
         ),
         Stage(
             "signals",
@@ -164,6 +166,10 @@ def _snapshot_facts(setup: StageSetup) -> Mapping[str, Any]:
 
 def _extractor_facts(setup: StageSetup) -> Mapping[str, Any]:
     return {"trafilatura": extractor_version()}
+
+
+def _fetch_identifier(setup: StageSetup) -> Path:
+    return model_path(section(setup, "language.identification", IdentificationSettings), setup.downloads)
 
 
 def _evaluation_files(setup: StageSetup) -> Sequence[Path]:

@@ -27,6 +27,9 @@ SHARD_BYTES = 500_000_000
 ROW_GROUP_BYTES = 64_000_000
 """A row group is closed at this size; ``datasets`` and the Hub viewer want at most 100 MB."""
 
+_INDEX = "position in the table"
+"""Name of a column that exists while rows are compared; no table has a column of this name."""
+
 Rows: TypeAlias = "pa.Table | pa.RecordBatch | pl.DataFrame | Sequence[Mapping[str, Any]]"
 
 
@@ -204,10 +207,10 @@ class _SplitWriter:
         for column in reversed(columns):
             before, after = pl.col(column).shift(1), pl.col(column)
             ascending = (before < after) | ((before == after) & ascending)
-        wrong = both.with_row_index("row").filter((pl.col("row") > 0) & ~ascending.fill_null(False))
+        wrong = both.with_row_index(_INDEX).filter((pl.col(_INDEX) > 0) & ~ascending.fill_null(False))
         if wrong.height:
             first = wrong.row(0, named=True)
-            index = first.pop("row")
+            index = first.pop(_INDEX)
             raise StoreError(
                 f"table {self._spec.name}, split {self._split}: row {first_row + index} ({first}) does not follow "
                 f"the row before it ({both.row(index - 1, named=True)}) in ascending order of {list(columns)}; "

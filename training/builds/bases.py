@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from foundation.stages import StageContext, StageReport, StageSetup
-from training.base import link_tree, origin_of, publish_base
+from training.base import fetch_base, link_tree, origin_of, publish_base
 from training.builds.inputs import text_frame
 from training.checkpoints import WANTED, load_tokenizer
 from training.recipes import load_parameter_count
@@ -55,6 +55,15 @@ def base_files(section: str) -> Any:
         return sorted({path for pattern in WANTED for path in settings.path.glob(pattern)})
 
     return files
+
+
+def base_downloads(section: str) -> Any:
+    """Brings what a base model downloads into the cache."""
+
+    def fetch(setup: StageSetup) -> None:
+        fetch_base(cast(Any, setup.settings[section]), setup.downloads)
+
+    return fetch
 
 
 def build_tokens(context: StageContext) -> StageReport:
