@@ -135,7 +135,7 @@ def _with_language(values: dict[str, Any], profile: str) -> dict[str, Any]:
     if not isinstance(language, str):
         return values
     chosen = _read_yaml(_language_path(language, profile))
-    return _merged(chosen.pop("defaults", {}), {**values, "language": chosen})
+    return _merged(chosen.get("defaults", {}), {**values, "language": chosen})
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

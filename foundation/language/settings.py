@@ -6,11 +6,13 @@ that a changed stop word does not retrain a model whose text did not change.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from foundation.language.identification import IdentificationSettings
 from foundation.language.sentences import SentenceSettings
-from foundation.settings import Settings
+from foundation.settings import Settings, run_key
 
 
 class WordSettings(Settings):
@@ -49,3 +51,6 @@ class LanguageSettings(Settings):
     templates: TemplateSettings
     source_sentences: SentenceSettings = Field(SentenceSettings(), description="Sentence ends of the source language of translations.")
     prompts: tuple[str, ...] = Field((), description="Fixed prompts answered by every model, to read before and after.")
+    defaults: dict[str, Any] = run_key(
+        {}, description="Values of a profile that follow from the language; they count in the sections that they fill, not here."
+    )
