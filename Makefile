@@ -15,13 +15,13 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Transumanza needs Python 3.11 or newer, and " + sys.version.split()[0] + " is " + sys.executable + "; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
 
 demo: $(READY)
-	@eval "$$($(BIN)/transumanza env)" && $(BIN)/transumanza demo
+	@lines="$$($(BIN)/transumanza env)" && eval "$$lines" && $(BIN)/transumanza demo
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -30,14 +30,14 @@ test-services: $(READY)
 	$(BIN)/python -m pytest -m services
 
 ui: $(READY)
-	@eval "$$($(BIN)/transumanza env)" && $(BIN)/dagster-webserver --module-name dagster_project.definitions --host 127.0.0.1 --port $${PORT:-3000}
+	@lines="$$($(BIN)/transumanza env)" && eval "$$lines" && $(BIN)/dagster-webserver --module-name dagster_project.definitions --host 127.0.0.1 --port $${PORT:-3000}
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 bench: $(READY)
-	@for path in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$path .py) --json; done
+	@for path in $(wildcard benchmarks/[a-z]*.py); do $(BIN)/python -m benchmarks.$$(basename $$path .py) --json || exit 1; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -29,7 +29,7 @@ def _asset(stage: Stage, factory: Factory, snapshots: dg.StaticPartitionsDefinit
         description=stage.description,
         owners=list(stage.owners),
         kinds=set(stage.kinds),
-        code_version=code_version(stage, factory.loaded.sections),
+        code_version=code_version(stage, factory.loaded.sections, factory.loaded.profile.seed),
         check_specs=[_check_spec(stage, name) for name in stage.gates],
         automation_condition=condition_of(stage),
         pool="gpu" if stage.group == "training" and "pytorch" in stage.kinds else None,

@@ -43,9 +43,23 @@ def quiet_console(context: dg.InitLoggerContext) -> logging.Logger:
 
 
 class _OneLine(logging.Formatter):
+    """Time, level where it matters, message; of a failed step also the reason, which Dagster keeps in its event."""
+
     def format(self, record: logging.LogRecord) -> str:
-        metadata = getattr(record, "dagster_meta", None) or {}
-        message = str(metadata.get("orig_message") or record.getMessage()) if isinstance(metadata, dict) else record.getMessage()
+        metadata = getattr(record, "dagster_meta", None)
+        message = record.getMessage()
+        if isinstance(metadata, dict):
+            message = str(metadata.get("orig_message") or message) + _reason(metadata.get("dagster_event"))
         stamp = self.formatTime(record, "%H:%M:%S")
         level = "" if record.levelno < logging.WARNING else f"{record.levelname} "
         return f"{stamp} {level}{message}"
+
+
+def _reason(event: object) -> str:
+    data = getattr(event, "event_specific_data", None)
+    failure, error = getattr(data, "user_failure_data", None), getattr(data, "error", None)
+    if failure is not None and failure.description:
+        return f"\n  {failure.description}"
+    if error is not None:
+        return f"\n  {(error.cause or error).message.strip()}"
+    return ""

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import corpus.web.stages
-import training.stages
-import translation.stages
-
 import corpus.evalita.stages
 import corpus.web.release
+import corpus.web.stages
 import training.release
+import training.stages
 import translation.release
+import translation.stages
 from dagster_project.profile import LoadedProfile, load_profile
 from foundation.errors import TransumanzaError
 from foundation.sources.data import DataFolder
@@ -76,7 +75,11 @@ class Factory:
             *translation.release.stages(profile.release),
             *training.release.stages(profile.release),
         )
-        return in_order(declared)
+        ordered = in_order(declared)
+        unknown = [name for name in profile.allow_failed_gates if name not in ordered]
+        if unknown:
+            raise FactoryError(f"profile {profile.name}: allow_failed_gates: there is no asset {unknown[0]!r}; assets are {', '.join(ordered)}")
+        return ordered
 
     @cached_property
     def workplace(self) -> Workplace:

@@ -17,9 +17,8 @@ telemetry:
 nux: # the pop-up that asks for an e-mail address
   enabled: false
 concurrency:
-  pools: # one asset at a time in the pool `gpu`; more with `dagster instance concurrency set gpu 2`
-    granularity: op
-    default_limit: 1
+  # No pool has a limit here: a killed run would keep its slot until a daemon frees it. On a GPU box with a daemon:
+  # `dagster instance concurrency set gpu 1`, and run_monitoring on.
   runs:
     max_concurrent_runs: 2
 run_monitoring:
@@ -39,17 +38,25 @@ def dagster_home(home: Path, profile: str) -> Path:
     return folder
 
 
-def environment_lines(home: Path, profile: str) -> list[str]:
-    """Shell lines that make this environment explicit; for ``eval "$(transumanza env)"``."""
+def environment_lines(home: Path, profile: str, name: str) -> list[str]:
+    """Shell lines that make this environment explicit; for ``eval "$(transumanza env)"``.
+
+    Args:
+        home: the home folder.
+        profile: how the profile is asked for: its name, or its path.
+        name: the profile's own name, which its Dagster home is called by.
+    """
     import shlex
 
+    if Path(profile).is_file():
+        profile = str(Path(profile).resolve())
     values = {
-        "DAGSTER_HOME": str(dagster_home(home, Path(profile).stem)),
+        "DAGSTER_HOME": str(dagster_home(home, name)),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "TRANSUMANZA_HOME": str(home),
         "TRANSUMANZA_PROFILE": profile,
     }
-    for name in ("TRANSUMANZA_DATA", "TRANSUMANZA_SET"):
-        if os.environ.get(name):
-            values[name] = os.environ[name]
+    for variable in ("TRANSUMANZA_DATA", "TRANSUMANZA_SET"):
+        if os.environ.get(variable):
+            values[variable] = os.environ[variable]
     return [f"export {name}={shlex.quote(value)}" for name, value in values.items()]

@@ -6,6 +6,7 @@ with the rates in ``rates.yaml`` (each with the machine it was measured on) time
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 from dagster_project.factory import Factory
 from dagster_project.profile import Profile
 from foundation.stages import Stage, config_of
-from foundation.store import BuildRecord
+from foundation.store import BuildRecord, NotPublished
 
 RATES = Path(__file__).with_name("rates.yaml")
 
@@ -48,6 +49,11 @@ def estimates(factory: Factory) -> list[Estimate]:
     return found
 
 
+def rates_machine() -> str:
+    """Where the rates were measured."""
+    return str(yaml.safe_load(RATES.read_text(encoding="utf-8"))["machine"])
+
+
 def quantities_of(profile: Profile, pages_per_package: int) -> dict[str, float]:
     """What the profile asks for, in the units of the rates: pages, chats, instructions, tokens, steps and so on.
 
@@ -61,7 +67,7 @@ def quantities_of(profile: Profile, pages_per_package: int) -> dict[str, float]:
     sources, training = profile.translation.sources, profile.training
     tasks = len(profile.evalita.raw.tasks)
     return {
-        "once": 1,
+        "build": 1,
         "snapshots": snapshots,
         "pages": pages,
         "target_pages": target_pages,
@@ -87,24 +93,20 @@ def _tokens_of(fit: Any, row_tokens: int, available: float) -> float:
 
 
 def _measured(stage: Stage, factory: Factory) -> list[BuildRecord]:
-    """Builds of this store with the present settings, one per partition; empty where a partition has none."""
-    config = config_of(stage, factory.loaded.sections)
+    """The builds behind this profile's references, where their settings are the present ones; empty if one is not."""
+    store, config = factory.workplace.store, config_of(stage, factory.loaded.sections)
     found = []
     for candidate, partition in factory.builds():
         if candidate.asset != stage.asset:
             continue
-        expected = {**config, "partition": partition}
-        same = [record for record in factory.workplace.store.builds(stage.asset, partition) if record.inputs["config"] == _json(expected)]
-        if not same:
+        try:
+            record = store.record(stage.asset, partition, ref=factory.loaded.profile.name)
+        except NotPublished:
             return []
-        found.append(same[-1])
+        if record.inputs["config"] != json.loads(json.dumps({**config, "partition": partition})):
+            return []
+        found.append(record)
     return found
-
-
-def _json(value: Any) -> Any:
-    import json
-
-    return json.loads(json.dumps(value))
 
 
 def _from_records(stage: Stage, records: list[BuildRecord], factory: Factory) -> Estimate:
@@ -124,7 +126,7 @@ def _from_rates(stage: Stage, rates: Mapping[str, Any], quantities: Mapping[str,
         bytes=count * rate["bytes"] * (size if rate.get("bytes_scale") else 1.0),
         core_hours=count * rate["core_seconds"] * size / 3600,
         gpu_hours=count * rate.get("gpu_seconds", 0.0) / 3600,
-        basis=f"{count:,.0f} {rate['per'].replace('_', ' ')} at rates measured on {rates['machine']}",
+        basis=f"{count:,.0f} {rate['per'].replace('_', ' ')}",
     )
 
 

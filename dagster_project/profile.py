@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,19 @@ class Profile(Settings):
     training: TrainingSettings = TrainingSettings()
     release: ReleaseSettings = ReleaseSettings()
 
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name == "tags":
+            raise ValueError("'tags' is where the store keeps tags; choose another name")
+        return name
+
     @field_validator("snapshots")
     @classmethod
-    def _distinct(cls, snapshots: tuple[str, ...]) -> tuple[str, ...]:
+    def _nameable(cls, snapshots: tuple[str, ...]) -> tuple[str, ...]:
+        for name in snapshots:
+            if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in {"v", "builds", "refs"}:
+                raise ValueError(f"{name!r} cannot name a snapshot; use letters, digits, '.', '_' and '-'")
         if len(set(snapshots)) != len(snapshots):
             raise ValueError("snapshots are named twice; name each once")
         return snapshots
@@ -96,7 +107,7 @@ def load_profile(name: str | None = None, overrides: Sequence[str] | None = None
     name = name or os.environ.get("TRANSUMANZA_PROFILE") or DEFAULT_PROFILE
     if overrides is None:
         overrides = [part.strip() for part in os.environ.get("TRANSUMANZA_SET", "").split(";") if part.strip()]
-    values = _read(name, ())
+    values = _read(_path_of(name))
     inside_language = [override for override in overrides if override.startswith("language.")]
     for override in overrides:
         if override not in inside_language:
@@ -112,8 +123,12 @@ def load_profile(name: str | None = None, overrides: Sequence[str] | None = None
     return LoadedProfile(profile, recorded, tuple(overrides))
 
 
-def _path_of(name: str) -> Path:
-    path = Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else PROFILES_ROOT / f"{name}.yaml"
+def _path_of(name: str, beside: Path | None = None) -> Path:
+    """The file of a profile; a path is looked for beside the profile that extends it, then from the current folder."""
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        path = next((folder / name for folder in (beside, Path()) if folder is not None and (folder / name).is_file()), Path(name))
+    else:
+        path = PROFILES_ROOT / f"{name}.yaml"
     if not path.is_file():
         near = difflib.get_close_matches(name, available_profiles(), n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the project has {available_profiles()}"
@@ -148,14 +163,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _read(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    if name in seen:
-        raise ProfileError(f"profiles extend one another in a circle: {' -> '.join((*seen, name))}; remove one `extends`")
-    values = _read_yaml(_path_of(name))
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A profile's values on top of those that it extends; without a name it is called as its file."""
+    if path in seen:
+        circle = " -> ".join(str(part) for part in (*seen, path))
+        raise ProfileError(f"profiles extend one another in a circle: {circle}; remove one `extends`")
+    values = _read_yaml(path)
+    values.setdefault("name", path.stem)
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    return _merged(_read(str(parent), (*seen, name)), values)
+    return _merged(_read(_path_of(str(parent), path.parent), (*seen, path)), values)
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

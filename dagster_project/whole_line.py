@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_project.build import build_defs
 from dagster_project.factory import Factory, in_order
 from dagster_project.metadata import materialize_result
-from foundation.stages import Stage, StageResult
+from foundation.stages import Stage, StageResult, code_version
 
 
 def materialize_everything(factory: Factory) -> bool:
@@ -27,7 +27,7 @@ def materialize_everything(factory: Factory) -> bool:
         return _materialize(defs, instance, last, None)
 
 
-def report_event(result: StageResult) -> bool:
+def report_event(factory: Factory, result: StageResult) -> bool:
     """Tell the Dagster instance of the environment about a build made outside of it; ``False`` where there is none."""
     import os
 
@@ -35,16 +35,34 @@ def report_event(result: StageResult) -> bool:
         return False
     published = result.published
     event = materialize_result(result, partitioned=published.partition is not None)
+    stage = factory.stages[published.asset]
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 asset_key=published.asset,
                 partition=published.partition,
                 metadata=event.metadata,
-                tags={"dagster/data_version": published.data_version},
+                tags={
+                    "dagster/data_version": published.data_version,
+                    "dagster/code_version": code_version(stage, factory.loaded.sections, factory.loaded.profile.seed),
+                    **_input_tags(result),
+                },
             )
         )
+        for gate in result.record.gates:
+            instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(asset_key=dg.AssetKey(published.asset), check_name=gate.name, passed=gate.passed, metadata={})
+            )
     return True
+
+
+def _input_tags(result: StageResult) -> dict[str, str]:
+    """The data versions that a build read, as Dagster compares them."""
+    tags = {}
+    for asset, value in result.record.inputs["upstream"].items():
+        if "data_version" in value:
+            tags[f"dagster/input_data_version/{asset}"] = value["data_version"]
+    return tags
 
 
 def _materialize(defs: dg.Definitions, instance: dg.DagsterInstance, snapshot: str, selection: list[str] | None) -> bool:

@@ -96,6 +96,7 @@ class StageContext(StageSetup):
     staging: Staging
     work: Path
     workers: int
+    snapshots: tuple[str, ...]
 
     def input(self, asset: str) -> PublishedVersion:
         """The one version of an upstream asset."""
@@ -183,9 +184,12 @@ def config_of(stage: Stage, sections: Mapping[str, BaseModel]) -> dict[str, Any]
         raise StageError(f"stage {stage.asset} reads profile section {error}, which the profile does not have") from error
 
 
-def code_version(stage: Stage, sections: Mapping[str, BaseModel]) -> str:
-    """The stage's version constant and a hash of its content settings: known before anything runs."""
-    text = json.dumps(config_of(stage, sections), sort_keys=True, ensure_ascii=False)
+def code_version(stage: Stage, sections: Mapping[str, BaseModel], seed: int) -> str:
+    """The stage's version constant and a hash of its content settings and the seed: known before anything runs.
+
+    User files and facts are not in it, since they may be large or need a download; the fingerprint has them.
+    """
+    text = json.dumps([config_of(stage, sections), seed], sort_keys=True, ensure_ascii=False)
     return f"{stage.version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -227,7 +231,9 @@ def resolve_inputs(stage: Stage, graph: Mapping[str, Stage], workplace: Workplac
 def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, inputs: Inputs) -> Fingerprint:
     """What decides the content of a build; see ``Fingerprint``."""
     setup = setup_of(stage, workplace, partition)
-    files = {workplace.data.relative(path): path for path in (stage.user_files or _no_files)(setup)}
+    files: dict[str, list[str]] = {}
+    for path in (stage.user_files or _no_files)(setup):
+        files.setdefault(workplace.data.relative(path), []).append(file_sha256(path))
     upstream: dict[str, Any] = {}
     for asset, value in inputs.items():
         if isinstance(value, PublishedVersion):
@@ -240,7 +246,7 @@ def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, in
         config={**config_of(stage, workplace.sections), "partition": partition},
         upstream=upstream,
         seed=workplace.seed,
-        user_files={name: file_sha256(path) for name, path in sorted(files.items())},
+        user_files={name: "+".join(sorted(hashes)) for name, hashes in sorted(files.items())},
         facts=dict((stage.facts or _no_facts)(setup)),
     )
 
@@ -275,18 +281,20 @@ def run_stage(
     if stage.partitioned != (partition is not None):
         need = f"needs one of the snapshots {list(workplace.snapshots)}" if stage.partitioned else "takes no partition"
         raise StageError(f"{stage.asset} {need}; got {partition!r}")
-    inputs = resolve_inputs(stage, graph, workplace, partition)
-    fingerprint = fingerprint_of(stage, workplace, partition, inputs)
-    digest = fingerprint.hexdigest()
-    work = workplace.home / "work" / stage.asset / (partition or "all") / digest
-    with explained_disk_errors(workplace.home), _exclusive(work.with_suffix(".lock")):
-        record = workplace.store.reuse(stage.asset, partition, digest, ref=workplace.profile)
-        if record is not None:
+    with explained_disk_errors(workplace.home):
+        inputs = resolve_inputs(stage, graph, workplace, partition)
+        fingerprint = fingerprint_of(stage, workplace, partition, inputs)
+        digest = fingerprint.hexdigest()
+        work = workplace.home / "work" / stage.asset / (partition or "all") / digest
+        with _exclusive(work.with_suffix(".lock")):
+            record = workplace.store.reuse(stage.asset, partition, digest, ref=workplace.profile)
+            if record is not None:
+                shutil.rmtree(work, ignore_errors=True)
+                previews, plots = workplace.store.shown(record)
+                return StageResult(record, workplace.store.published(record), True, previews, plots)
+            result = _build(stage, workplace, partition, inputs, fingerprint, work, run)
             shutil.rmtree(work, ignore_errors=True)
-            return StageResult(record, workplace.store.published(record), reused=True)
-        result = _build(stage, workplace, partition, inputs, fingerprint, work, run)
-        shutil.rmtree(work, ignore_errors=True)
-        return result
+            return result
 
 
 def _build(
@@ -315,6 +323,7 @@ def _build(
                 staging=staging,
                 work=work,
                 workers=workplace.workers,
+                snapshots=workplace.snapshots,
             )
         )
         version = staging.complete(report.statistics)
@@ -336,6 +345,7 @@ def _build(
         seconds=round(time.monotonic() - clock, 2),
         environment=environment(),
     )
+    workplace.store.show(record, report.previews, report.plots)
     record = workplace.store.commit(record, ref=workplace.profile)
     for gate in record.gates:
         if not gate.passed:
@@ -365,14 +375,17 @@ def _inputs_document(fingerprint: Fingerprint, inputs: Inputs) -> dict[str, Any]
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """Only one process at a time works on a fingerprint; a second one waits and then finds the work done."""
+    """Only one process at a time works on a fingerprint; a second one waits and then finds the work done.
+
+    A POSIX lock, not ``flock``: a child that outlives its killed parent inherits the latter and would hold it for good.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             logger.info("another process builds this; waiting for %s", path)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            fcntl.lockf(stream, fcntl.LOCK_EX)
         yield
 
 

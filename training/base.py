@@ -48,7 +48,7 @@ def publish_base(settings: BaseSettings, folder: Path, downloads: Downloads) -> 
             raise CheckpointError(f"training base: no folder {settings.path}; name one that holds config.json and safetensors")
         check_checkpoint(settings.path)
         copy_checkpoint(settings.path, folder)
-        origin = {"name": settings.path.name, "source": "a local folder", "licence": settings.licence}
+        origin = {"name": settings.name, "source": "a local folder", "licence": settings.licence}
     else:
         origin = _from_hub(settings, folder, downloads)
     check_checkpoint(folder)

@@ -6,7 +6,9 @@ Only safetensors are read, never pickles, and never code that comes with a model
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +107,7 @@ def load_quantized(folder: Path, device: torch.device | str = "cpu", *, compute_
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    import_quantizer()
     _quiet()
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -129,6 +132,35 @@ def load_quantized(folder: Path, device: torch.device | str = "cpu", *, compute_
             # precision; training on afterwards, and comparing with another CPU, both want the plain path.
             module.support_avx512bf16_for_cpu = False
     return _ready(model, folder)
+
+
+def import_quantizer() -> Any:
+    """bitsandbytes, imported so that it neither fetches nor misses a kernel of the Hub.
+
+    On CPUs with AVX512BF16 its import asks the package ``kernels`` for compiled code of the Hub, whatever version is
+    there today, and warns where that fails; it has no switch. ``load_quantized`` does not use that kernel.
+    """
+    if "bitsandbytes" in sys.modules:
+        return sys.modules["bitsandbytes"]
+    log = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    absent = object()
+    before: Any = sys.modules.get("kernels", absent)
+    blocked: dict[str, Any] = sys.modules  # None in place of a module makes its import fail
+    blocked["kernels"] = None
+    log.addFilter(_not_the_kernel)
+    try:
+        import bitsandbytes
+    finally:
+        log.removeFilter(_not_the_kernel)
+        if before is absent:
+            del sys.modules["kernels"]
+        else:
+            sys.modules["kernels"] = before
+    return bitsandbytes
+
+
+def _not_the_kernel(record: logging.LogRecord) -> bool:
+    return "Failed to load CPU gemm_4bit_forward" not in record.getMessage()
 
 
 def _quiet() -> None:

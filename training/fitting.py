@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from training.checkpoints import import_quantizer
 from training.errors import TrainingError
 from training.loss import target_count, token_losses
 from training.packing import Row, collate
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int | None, str, str], tqdm]
 CHECKPOINT = "checkpoint"
+REPLACED = f"{CHECKPOINT}.old"
+"""The checkpoint before, which stands in for the last one if a run is killed between two renames."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,7 @@ def _optimizer(parameters: list[Any], settings: FitSettings) -> torch.optim.Opti
         import torch
 
         return torch.optim.AdamW(parameters, **keys)
-    import bitsandbytes
-
+    bitsandbytes = import_quantizer()
     kind = {"paged_adamw_32bit": "PagedAdamW32bit", "paged_adamw_8bit": "PagedAdamW8bit"}[settings.optimizer]
     return getattr(bitsandbytes.optim, kind)(parameters, **keys)
 
@@ -195,11 +197,11 @@ def _step(
 def _save(
     work: Path, step: int, log: Sequence[Mapping[str, Any]], trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write a checkpoint beside the old one, then put it in its place."""
+    """Write a checkpoint beside the old one, then put it in its place; a whole one exists at every moment."""
     import torch
     from safetensors.torch import save_file
 
-    part, final = work / f"{CHECKPOINT}.part", work / CHECKPOINT
+    part, final, old = work / f"{CHECKPOINT}.part", work / CHECKPOINT, work / REPLACED
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     tensors = {f"weight/{name}": parameter.detach().cpu().contiguous() for name, parameter in trained.items()}
@@ -211,8 +213,11 @@ def _save(
     save_file(tensors, part / "state.safetensors")
     document = {"step": step, "log": list(log), "scalars": scalars, "groups": state["param_groups"]}
     (part / "state.json").write_text(json.dumps(document), encoding="utf-8")
-    shutil.rmtree(final, ignore_errors=True)
+    if final.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+        final.rename(old)
     part.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _without_tensors(path: str, values: Mapping[Any, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -237,8 +242,8 @@ def _resume(
     import torch
     from safetensors.torch import load_file
 
-    folder = work / CHECKPOINT
-    if not (folder / "state.json").is_file():
+    folder = next((work / name for name in (CHECKPOINT, REPLACED) if (work / name / "state.json").is_file()), None)
+    if folder is None:
         return 0, []
     document = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     tensors = load_file(folder / "state.safetensors")

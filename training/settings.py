@@ -6,8 +6,9 @@ model is its fingerprint anyway. Threads, device and checkpoint intervals never 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -39,8 +40,16 @@ class FolderBase(Settings):
     """A local checkpoint folder: config.json, safetensors, a tokenizer."""
 
     kind: Literal["folder"] = "folder"
-    path: Path
+    path: Path = Field(json_schema_extra={"run": True}, description="Where it is; what counts as content is its files.")
+    name: str = Field(min_length=1, description="What the model is called in every record; default: the folder's own name.")
     licence: str = Field(description="SPDX identifier or name of the licence; it is printed on every model made of it.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("name") is None and isinstance(values.get("path"), str | Path):
+            return {**values, "name": Path(values["path"]).resolve().name}
+        return values
 
 
 class HubBase(Settings):
@@ -182,6 +191,8 @@ class TrainingSettings(Settings):
     @property
     def one_base(self) -> bool:
         """Whether the chat line starts from the same base model."""
+        if isinstance(self.base, FolderBase) and isinstance(self.chat_base, FolderBase) and self.base.path.resolve() != self.chat_base.path.resolve():
+            return False  # the path is no content, and the files are not known here
         return self.chat_base is None or content_of(self.chat_base) == content_of(self.base)
 
     @property

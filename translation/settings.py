@@ -57,7 +57,7 @@ class ArgosSettings(Settings):
     """An Argos Translate package: a file, or an address with its sha256. The index of packages gives no checksums."""
 
     package: Path | None = Field(None, description="Path of an .argosmodel file; 'auto' also looks in <data folder>/argos/.")
-    url: str | None = Field(None, description="Address of an .argosmodel file; needs sha256.")
+    url: str | None = run_key(None, description="Address of an .argosmodel file; needs sha256, which alone counts as content.")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Pinned sha256 of the package.")
     beam_size: int = Field(4, ge=1, description="argostranslate 1.11's default.")
     length_penalty: float = Field(0.2, description="argostranslate 1.11, translate.py.")

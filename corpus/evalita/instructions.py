@@ -48,8 +48,8 @@ def normalised(text: str) -> str:
 
 
 def text_keys(task: Task, fields: Mapping[str, Any]) -> set[str]:
-    """The texts whose appearance elsewhere makes an item a copy: all of them together, and each long one."""
-    texts = [normalised(text) for text in task.texts(fields)]
+    """The texts whose appearance elsewhere makes an item a copy: all of them together in any order, and each long one."""
+    texts = sorted(normalised(text) for text in task.texts(fields))
     return {"\n".join(texts), *(text for text in texts if len(text.split()) >= MIN_SHARED_WORDS)}
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import polars as pl
 
 from corpus.web import charts, clean, decisions, documents, duplicates, signals, snapshot
+from corpus.web.errors import WebCorpusError
 from corpus.web.previews import markdown_table
 from corpus.web.reporting import every_document, not_empty, ranked, section
 from corpus.web.rules import load_rules
@@ -133,14 +136,16 @@ def build_decisions(context: StageContext) -> StageReport:
     rules = load_rules(settings.rules)
     index = OverlapIndex.build(_benchmark_items(context.input("benchmark_sets")), settings.overlap_words, settings.min_item_words)
     texts = context.input("documents").scan("documents").select("document_id", "text", "language_score")
-    measured = context.input("signals").scan("signals").drop("signature", "bands", "text_sha256")
+    measured = context.input("signals").scan("signals").drop("signature", "bands")
     failed: Counter[str] = Counter()
     first: Counter[str] = Counter()
     overlaps: Counter[str] = Counter()
     total = lines = 0
     with context.staging.table(decisions.DECISIONS) as table:
+        clean.every_has(texts.select("document_id").collect(), measured.select("document_id").collect(), "signals")
         rows = texts.join(measured, on="document_id", how="inner").sort("document_id").collect()
         for part in rows.iter_slices(DECISION_ROWS):
+            _measured_on_this_text(part)
             decided = list(decisions.decide(part, rules, index))
             table.write(decided)
             total += len(decided)
@@ -166,6 +171,12 @@ def build_decisions(context: StageContext) -> StageReport:
         [every_document(total, expected), not_empty("some_pass", passing)],
         plots={"Failing rules": charts.bars("Documents by failing rule", [("passing", passing), *ranked(failed)])},
     )
+
+
+def _measured_on_this_text(rows: pl.DataFrame) -> None:
+    for key, text, measured in rows.select("document_id", "text", "text_sha256").iter_rows():
+        if hashlib.sha256(text.encode()).hexdigest() != measured:
+            raise WebCorpusError(f"document {key}: its signals were measured on another text; materialize signals again")
 
 
 def build_duplicate_clusters(context: StageContext) -> StageReport:
@@ -201,6 +212,10 @@ def build_clean_corpus(context: StageContext) -> StageReport:
     columns = ["document_id", "snapshot", "url", "registered_domain", "licence", "language", "text", "characters"]
     judged = context.partitions("decisions")
     present = {name: version for name, version in context.partitions("documents").items() if name in judged}
+    if not present:
+        raise WebCorpusError(
+            f"clean_corpus: of the snapshots {list(context.snapshots)} none has both documents and decisions; materialize decisions"
+        )
     pages = pl.concat([version.scan("documents").select(columns).collect() for version in present.values()])
     verdicts = pl.concat([judged[name].read("decisions") for name in present])
     clusters = context.input("duplicate_clusters").read("clusters")
@@ -216,7 +231,9 @@ def build_clean_corpus(context: StageContext) -> StageReport:
         "that each page states.",
         license="other",
     )
-    return _clean_report(corpus, pages, settings, label, list(present))
+    report = _clean_report(corpus, pages, settings, label, list(present))
+    missing = [name for name in context.snapshots if name not in present]
+    return dataclasses.replace(report, observations={"missing_snapshots": missing})
 
 
 def _clean_report(

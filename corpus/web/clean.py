@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from corpus.web.decisions import without_lines, without_spans
 from corpus.web.domains import splits_of
+from corpus.web.errors import WebCorpusError
 from corpus.web.personal_data import KINDS, replace_personal_data
 from corpus.web.settings import CleanSettings
 from foundation.language.words import WordTokenizer
@@ -87,7 +88,13 @@ def assemble(
     tokenizer: WordTokenizer,
     seed: int,
 ) -> CleanCorpus:
-    """Put the clean corpus together from the documents, decisions and clusters of all snapshots."""
+    """Put the clean corpus together from the documents, decisions and clusters of all snapshots.
+
+    Raises:
+        WebCorpusError: a document has no decision or no cluster, or a decision was taken on another text.
+    """
+    every_has(documents, decisions, "decisions")
+    every_has(documents, clusters, "duplicate_clusters")
     frame = (
         documents.join(decisions, on="document_id", how="inner", validate="1:1")
         .join(clusters.drop("snapshot"), on="document_id", how="inner", validate="1:1")
@@ -98,7 +105,7 @@ def assemble(
     finished: dict[str, _Finished] = {}
     seen: set[str] = set()
     cut = 0
-    columns = ["document_id", "cluster_id", "passes_rules", "first_failed", "removed_lines", "overlap", "text"]
+    columns = ["document_id", "cluster_id", "passes_rules", "first_failed", "removed_lines", "kept_characters", "overlap", "text"]
     for row in frame.select(columns).iter_rows(named=True):
         reason = _reason(row, representatives, settings)
         if reason is None:
@@ -117,6 +124,19 @@ def assemble(
         for name in TEXT.splits
     }
     return CleanCorpus(by_split, _ledger(frame, finished, reasons), totals, cut)
+
+
+def every_has(documents: pl.DataFrame, others: pl.DataFrame, asset: str) -> None:
+    """See that every document has its row in what was made of documents.
+
+    Raises:
+        WebCorpusError: some have none, because documents were made anew since.
+    """
+    lost = documents.join(others, on="document_id", how="anti").height
+    if lost:
+        raise WebCorpusError(
+            f"{lost} of {documents.height} documents have no row in {asset}, which is older than documents; materialize {asset} again"
+        )
 
 
 def _representatives(frame: pl.DataFrame) -> set[str]:
@@ -138,6 +158,11 @@ def _reason(row: Mapping[str, object], representatives: set[str], settings: Clea
 
 def _finish(row: Mapping[str, object], settings: CleanSettings) -> _Finished:
     text = without_lines(str(row["text"]), row["removed_lines"])  # type: ignore[arg-type]
+    if len(text) != row["kept_characters"]:
+        raise WebCorpusError(
+            f"document {row['document_id']}: {len(text)} characters are left of its text, and its decision says "
+            f"{row['kept_characters']}; decisions were taken on another text: materialize signals and decisions again"
+        )
     overlap = row["overlap"]
     if isinstance(overlap, list) and overlap:
         text = without_spans(text, [(span["start"], span["end"]) for span in overlap])

@@ -66,7 +66,7 @@ def wikinews_rows(path: Path, settings: EvaluationTextSettings) -> list[dict[str
     """Documents of a token file (token<TAB>label, a blank line after each sentence): whole sentences in a row.
 
     Raises:
-        WebCorpusError: a line is neither blank nor two fields.
+        WebCorpusError: the file is no UTF-8, or a line is neither blank nor two fields.
     """
     rows: list[dict[str, object]] = []
     sentences: list[str] = []
@@ -93,7 +93,12 @@ def prose(text: str, identifier: LanguageIdentifier, label: str) -> str:
 
 def _sentences(path: Path) -> Iterator[str]:
     tokens: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        content = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WebCorpusError(f"{path}: the byte at offset {error.start} is no UTF-8; save the file as UTF-8") from error
+    for number, row_text in enumerate(content.split("\n"), start=1):
+        line = row_text.removesuffix("\r")
         if line.strip():
             fields = line.split("\t")
             if len(fields) < 2:

@@ -19,9 +19,9 @@ PLACEHOLDERS = {kind: f"<{kind.upper()}>" for kind in KINDS}
 
 _EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![\w@])")
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)")
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
 _TAX_CODE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{6}[0-9LMNPQRSTUVlmnpqrstuv]{2}[A-EHLMPR-Ta-ehlmpr-t][0-9LMNPQRSTUVlmnpqrstuv]{2}[A-Za-z][0-9LMNPQRSTUVlmnpqrstuv]{3}[A-Za-z](?![A-Za-z0-9])")  # fmt: skip
-_VAT = re.compile(r"(?<![A-Za-z0-9.,])(IT ?)?\d{11}(?![A-Za-z0-9])")
+_VAT = re.compile(r"(?<![A-Za-z0-9])(?<!\d[.,])(IT ?)?\d{11}(?![A-Za-z0-9])")
 _CONTEXT_CHARACTERS = 25
 """How far before a number its context word may stand."""
 _PHONE_LIKE = re.compile(r"\d(?:[\d\s./()-]*\d){5}")
@@ -72,13 +72,15 @@ def _ibans(text: str, settings: PersonalDataSettings) -> list[tuple[int, int]]:
     """IBANs by country length and mod 97; what follows one after a space is not part of it."""
     from stdnum import iban
 
-    spans = []
-    for match in _IBAN.finditer(text):
+    spans: list[tuple[int, int]] = []
+    match = _IBAN.search(text)
+    while match:
         place = match.start()
-        for end in range(match.end(), place + 14, -1):
-            if text[end - 1] != " " and iban.is_valid(text[place:end]):
-                spans.append((place, end))
-                break
+        ends = (end for end in range(match.end(), place + 14, -1) if text[end - 1] != " " and iban.is_valid(text[place:end]))
+        end = next(ends, None)
+        if end is not None:
+            spans.append((place, end))
+        match = _IBAN.search(text, place + 1 if end is None else end)
     return spans
 
 

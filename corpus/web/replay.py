@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from corpus.web.settings import ReplaySettings
 from corpus.web.snapshot import warc_files
 from corpus.web.warc_reading import Response, read_responses
 from corpus.web.warc_writing import read_index
+
+INDEXED_DRAWS = 3
+"""Pages looked at for each page wanted, where the index says their language."""
+UNKNOWN_DRAWS = 10
+"""The same without an index; these pages are in memory at once."""
 
 
 def replay_rows(
@@ -32,6 +38,8 @@ def replay_rows(
     rows: list[dict[str, object]] = []
     seen: set[str] = set()
     for snapshot, root in roots.items():
+        if len(rows) >= settings.documents:
+            break
         for response in _candidates(root, settings):
             if len(rows) >= settings.documents:
                 break
@@ -64,19 +72,21 @@ def _unfit(page: object, label: str, settings: ReplaySettings, seen: set[str]) -
 
 def _candidates(root: Path, settings: ReplaySettings) -> Iterator[Response]:
     """Responses in an order drawn by a hash of their URLs: those that the index names, or all where there is no index."""
+    paths = {path.relative_to(root).as_posix(): path for path in warc_files(root)}
     wanted: dict[str, set[int]] = {}
-    for entry in sorted(read_index(root, settings.language), key=lambda entry: _draw(entry["url"]))[: settings.documents * 3]:
+    indexed = (entry for entry in read_index(root, settings.language) if entry["warc_filename"] in paths)
+    for entry in heapq.nsmallest(settings.documents * INDEXED_DRAWS, indexed, key=lambda entry: _draw(entry["url"])):
         wanted.setdefault(entry["warc_filename"], set()).add(entry["warc_record_offset"])
-    found: list[Response] = []
     has_index = next(root.glob("cc-index/table/cc-main/warc/crawl=*/subset=warc/*.parquet"), None) is not None
-    for path in warc_files(root):
-        relative = path.relative_to(root).as_posix()
-        if has_index and relative not in wanted:
-            continue
-        for record in read_responses(path):
-            if isinstance(record, Response) and (not has_index or record.offset in wanted[relative]):
-                found.append(record)
-    yield from sorted(found, key=lambda record: (_draw(record.url), record.offset))
+    responses = (
+        record
+        for relative, path in paths.items()
+        if not has_index or relative in wanted
+        for record in read_responses(path)
+        if isinstance(record, Response) and (not has_index or record.offset in wanted[relative])
+    )
+    draws = settings.documents * (INDEXED_DRAWS if has_index else UNKNOWN_DRAWS)
+    yield from heapq.nsmallest(draws, responses, key=lambda record: (_draw(record.url), record.offset))
 
 
 def _draw(url: str) -> str:

@@ -13,7 +13,7 @@ _META = re.compile(r"<meta\b[^>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([a-zA-Z-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
 _REL_LICENCE = re.compile(r"<(?:a|link)\b(?=[^>]*\brel\s*=\s*[\"']?[^\"'>]*\blicense\b)[^>]*>", re.IGNORECASE)
 _HEADER_LICENCE = re.compile(r"<([^>]+)>\s*;[^,]*\brel=\"?license\"?", re.IGNORECASE)
-_CREATIVE_COMMONS = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\d\.\d)", re.IGNORECASE)
+_CREATIVE_COMMONS = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\d\.\d)(?:/(scotland|[a-z]{2,3})(?![a-z.]))?", re.IGNORECASE)
 _SPDX = re.compile(r"spdx\.org/licenses/([A-Za-z0-9.+-]+?)(?:\.html)?$")
 _HTML_LANG = re.compile(r"<html\b[^>]*?\blang\s*=\s*[\"']?([A-Za-z-]{2,20})", re.IGNORECASE)
 
@@ -33,13 +33,13 @@ class Rights:
 
 def rights_of(html: str, headers: Mapping[str, str]) -> Rights:
     """Rights of a page from its HTML and lower-case HTTP headers."""
-    metas: dict[str, str] = {}
+    metas: dict[str, list[str]] = {}
     for tag in _META.findall(html[:200_000]):
         attributes = _attributes(tag)
-        metas.setdefault(attributes.get("name", "").lower(), attributes.get("content", ""))
-    robots = f"{headers.get('x-robots-tag', '')},{metas.get('robots', '')}".lower()
+        metas.setdefault(attributes.get("name", "").lower(), []).append(attributes.get("content", ""))
+    robots = ",".join((headers.get("x-robots-tag", ""), *metas.get("robots", ()))).lower()
     directives = {part.strip() for part in re.split(r"[,:]", robots)}
-    reservation = headers.get("tdm-reservation", metas.get("tdm-reservation", "")).strip()
+    reservation = headers.get("tdm-reservation", metas.get("tdm-reservation", [""])[0]).strip()
     return Rights(_licence(html, headers), reservation == "1", bool(directives & {"noai", "noimageai"}))
 
 
@@ -66,7 +66,8 @@ def _spdx(address: str) -> str:
         kind, name, version = commons[1].lower(), commons[2].lower(), commons[3]
         if kind == "publicdomain":
             return f"CC0-{version}" if name == "zero" else f"CC-PDM-{version}"
-        return f"CC-{name.upper()}-{version}"
+        ported = commons[4] and not version.startswith("4")  # 4.0 has translations and no ports
+        return f"CC-{name.upper()}-{version}" + (f"-{commons[4].upper()}" if ported else "")
     known = _SPDX.search(address)
     return known[1] if known else address[:200]
 

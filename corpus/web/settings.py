@@ -89,7 +89,7 @@ class PersonalDataSettings(Settings):
     """What is replaced by a typed placeholder."""
 
     kinds: tuple[Literal["email", "ipv4", "iban", "codice_fiscale", "partita_iva", "phone"], ...] = Field(
-        ("email", "ipv4", "iban", "codice_fiscale", "partita_iva", "phone"), description="Kinds looked for, in this order."
+        ("email", "ipv4", "iban", "phone"), description="Kinds looked for, in this order; the language file adds those of its country."
     )
     phone_region: str | None = Field(
         None, description="Region that numbers without a country code belong to (the language file gives it); null: only numbers with one."

@@ -55,19 +55,19 @@ def resolve_auto(source: str, debian: DebianPackages, packages: Sequence[str]) -
     if not packages:
         return "bundled"
     cached = all((debian.folder / "packages" / f"{name}.json").is_file() for name in packages)
-    if cached or (debian.available() and not debian.offline):
+    if cached or debian.available():  # offline with an empty cache is an error of `obtain`, not another crawl
         return "debian"
     logger.warning("no apt here and no Debian packages in %s: pages bundled with the project are used instead", debian.folder)
     return "bundled"
 
 
-def folder_files(settings: SnapshotSettings, data: DataFolder) -> list[Path]:
+def folder_files(settings: SnapshotSettings, data: DataFolder, partition: str | None) -> list[Path]:
     """WARC and index files of a user's folder.
 
     Raises:
         WebCorpusError: there is no WARC file.
     """
-    root = folder_root(settings, data)
+    root = folder_root(settings, data, partition)
     files = sorted(path for path in root.rglob("*") if path.is_file() and _wanted(path))
     if not any(".warc" in path.name for path in files):
         raise WebCorpusError(
@@ -76,10 +76,25 @@ def folder_files(settings: SnapshotSettings, data: DataFolder) -> list[Path]:
     return files
 
 
-def folder_root(settings: SnapshotSettings, data: DataFolder) -> Path:
-    """The folder that ``corpus.web.snapshot.folder`` names."""
+def folder_root(settings: SnapshotSettings, data: DataFolder, partition: str | None) -> Path:
+    """The folder of a snapshot below the one that ``corpus.web.snapshot.folder`` names, or that one where it has none."""
     folder = Path(settings.folder)
-    return folder if folder.is_absolute() else (data.root or data.samples) / folder
+    base = folder if folder.is_absolute() else (data.root or data.samples) / folder
+    own = base / partition if partition else base
+    return own if own.is_dir() else base
+
+
+def see_own_folder(root: Path, partition: str, snapshots: Sequence[str]) -> None:
+    """See that a snapshot does not take the files that belong to several.
+
+    Raises:
+        WebCorpusError: several snapshots are listed, and this one has no folder of its own.
+    """
+    if len(snapshots) > 1 and root.name != partition:
+        raise WebCorpusError(
+            f"{root} has no folder {partition}, and the profile lists the snapshots {list(snapshots)}, which would all be the "
+            f"same files; put the files of each snapshot into a folder of its name, or list one snapshot"
+        )
 
 
 def write_made_crawl(
@@ -119,10 +134,10 @@ def obtained(settings: SnapshotSettings, debian: DebianPackages) -> Mapping[str,
     return debian.obtain([package.name for package in settings.sample.packages])
 
 
-def copy_folder(settings: SnapshotSettings, data: DataFolder, target: Path) -> Mapping[str, Any]:
+def copy_folder(settings: SnapshotSettings, data: DataFolder, partition: str, target: Path) -> Mapping[str, Any]:
     """Copy a user's WARC and index files: a version holds its own files."""
-    root = folder_root(settings, data)
-    files = folder_files(settings, data)
+    root = folder_root(settings, data, partition)
+    files = folder_files(settings, data, partition)
     for path in files:
         place = target / path.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)

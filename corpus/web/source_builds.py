@@ -28,7 +28,9 @@ def build_snapshot(context: StageContext) -> StageReport:
     root = context.staging.files
     source = snapshot.resolved_source(settings, context.debian)
     if source == "folder":
-        made = snapshot.copy_folder(settings, context.data, root)
+        partition = str(context.partition)
+        snapshot.see_own_folder(snapshot.folder_root(settings, context.data, partition), partition, context.snapshots)
+        made = snapshot.copy_folder(settings, context.data, partition, root)
     else:
         made = snapshot.write_made_crawl(
             str(context.partition), settings, context.debian, context.data, context.work, root, context.seed

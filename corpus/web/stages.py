@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from corpus.web.clean import LEDGER, TEXT
 from corpus.web.decisions import DECISIONS
 from corpus.web.documents import DOCUMENTS, SKIPPED
 from corpus.web.duplicates import CLUSTERS
-from corpus.web.extraction import extractor_version
 from corpus.web.plain_text import EVALUATION_TEXT, REPLAY_TEXT
 from corpus.web.reporting import section
 from corpus.web.settings import EvaluationTextSettings, SnapshotSettings, WebSettings
@@ -106,6 +106,7 @@ def _corpus() -> tuple[Stage, ...]:
             description="All quality signals of every document, line signals, MinHash signatures and bands. Measuring never "
             "drops: thresholds are applied later.",
             gates=("every_document",),
+            facts=_signal_facts,
         ),
         Stage(
             "decisions",
@@ -146,13 +147,14 @@ def _corpus() -> tuple[Stage, ...]:
             description="The published text, one document of each cluster, personal data replaced, split by registered domain; "
             "and the ledger: every document, kept or not, and why.",
             gates=("not_empty", "language_share", "no_duplicates", "disjoint_domains"),
+            facts=_clean_facts,
         ),
     )
 
 
 def _snapshot_files(setup: StageSetup) -> Sequence[Path]:
     settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
-    return folder_files(settings, setup.data) if settings.source == "folder" else [bundled_file(setup.data)]
+    return folder_files(settings, setup.data, setup.partition) if settings.source == "folder" else [bundled_file(setup.data)]
 
 
 def _snapshot_facts(setup: StageSetup) -> Mapping[str, Any]:
@@ -165,7 +167,20 @@ def _snapshot_facts(setup: StageSetup) -> Mapping[str, Any]:
 
 
 def _extractor_facts(setup: StageSetup) -> Mapping[str, Any]:
-    return {"trafilatura": extractor_version()}
+    return _versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract")
+
+
+def _signal_facts(setup: StageSetup) -> Mapping[str, Any]:
+    return _versions("spacy", "rensa")
+
+
+def _clean_facts(setup: StageSetup) -> Mapping[str, Any]:
+    return _versions("spacy", "phonenumbers", "python-stdnum", "tldextract")
+
+
+def _versions(*names: str) -> dict[str, str]:
+    """Versions of packages that shape rows: another release may extract, split or match otherwise."""
+    return {name: version(name) for name in names}
 
 
 def _fetch_identifier(setup: StageSetup) -> Path:

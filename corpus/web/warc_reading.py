@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime
 import io
 import mmap
+import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,13 +20,17 @@ GZIP_MAGIC = b"\x1f\x8b\x08"
 CHUNK_BYTES = 1 << 16
 MAX_MEMBER_BYTES = 512 << 20
 """A member that unpacks to more is taken for damage; Common Crawl cuts pages at 1 MiB."""
+_CHECKABLE = re.compile(r"(?:sha1:(?:[A-Z2-7]{32}|[0-9a-fA-F]{40})|sha256:[0-9a-fA-F]{64}|md5:[0-9a-fA-F]{32})")
+"""Digests that can be told right from wrong; of any other algorithm or length nothing is known."""
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
+_TRAILERS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r\n)*\r\n")
 
 DamageReason = Literal["damaged_member", "truncated_record", "wrong_digest", "not_a_record"]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response as captured. Offset and length are those of its compressed gzip member."""
+    """One HTTP response as captured. Offset and length are those of its compressed gzip member, in a plain file of the record."""
 
     offset: int
     length: int
@@ -50,7 +55,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class OtherRecord:
-    """A record that is no response: warcinfo, request, metadata, revisit."""
+    """A record that is no HTTP response: warcinfo, request, metadata, revisit; ``other_response`` for DNS and the like."""
 
     offset: int
     kind: str
@@ -62,6 +67,7 @@ class _Member:
     length: int
     content: bytes
     whole: bool
+    plain: bool = False
 
 
 def read_responses(path: Path) -> Iterator[Response | OtherRecord | Damage]:
@@ -69,6 +75,8 @@ def read_responses(path: Path) -> Iterator[Response | OtherRecord | Damage]:
     for member in _members(path):
         if isinstance(member, Damage):
             yield member
+        elif member.plain:
+            yield from _with_lengths(_records(member), member.length)
         else:
             yield from _records(member)
 
@@ -78,7 +86,7 @@ def _members(path: Path) -> Iterator[_Member | Damage]:
         return
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:5] == b"WARC/":
-            yield _Member(0, len(data), data[:], True)
+            yield _Member(0, len(data), data[:], whole=True, plain=True)
             return
         position, in_gap = 0, False
         while 0 <= position < len(data):
@@ -115,26 +123,48 @@ def _unpack(data: mmap.mmap, start: int) -> _Member | None:
 def _records(member: _Member) -> Iterator[Response | OtherRecord | Damage]:
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-    found = False
+    offset, found = member.offset, False
     try:
         for record in ArchiveIterator(io.BytesIO(member.content), parse_http=False):
             found = True
+            offset = record.stream_pos if member.plain else member.offset
             kind = record.record_type
             if kind != WarcRecordType.response:
-                yield OtherRecord(member.offset, str(kind).rsplit(".", maxsplit=1)[-1])
+                yield OtherRecord(offset, str(kind).rsplit(".", maxsplit=1)[-1])
                 continue
-            if "WARC-Block-Digest" in record.headers and member.whole and not record.verify_block_digest():
-                yield Damage(member.offset, "wrong_digest")
+            if not record.is_http:
+                yield OtherRecord(offset, "other_response")
                 continue
-            yield _response(record, member)
+            digest = record.headers.get("WARC-Block-Digest") or ""
+            if _CHECKABLE.fullmatch(digest.strip()) and member.whole and not record.verify_block_digest():
+                yield Damage(offset, "wrong_digest")
+                continue
+            yield _response(record, member, offset)
     except (OSError, ValueError, EOFError):
-        yield Damage(member.offset, "not_a_record")
+        yield Damage(offset, "not_a_record")
         return
     if not found:
-        yield Damage(member.offset, "not_a_record")
+        yield Damage(offset, "not_a_record")
 
 
-def _response(record: object, member: _Member) -> Response | Damage:
+def _with_lengths(
+    records: Iterator[Response | OtherRecord | Damage], end: int
+) -> Iterator[Response | OtherRecord | Damage]:
+    """Records of a plain file with the distance to the next one, or to the end of the file, as their length."""
+    pending: Response | OtherRecord | Damage | None = None
+    for record in records:
+        if pending is not None:
+            yield _ending(pending, record.offset if record.offset > pending.offset else end)
+        pending = record
+    if pending is not None:
+        yield _ending(pending, end)
+
+
+def _ending(record: Response | OtherRecord | Damage, end: int) -> Response | OtherRecord | Damage:
+    return replace(record, length=end - record.offset) if isinstance(record, Response) else record
+
+
+def _response(record: object, member: _Member, offset: int) -> Response | Damage:
     """A parsed response; damage where the member ends before the length that its header declares."""
     from fastwarc.warc import WarcRecord
 
@@ -146,11 +176,13 @@ def _response(record: object, member: _Member) -> Response | Damage:
     declared = record.content_length
     payload = record.reader.read()
     if len(payload) < declared or block == 0 or not member.whole:
-        return Damage(member.offset, "truncated_record")
+        return Damage(offset, "truncated_record")
     http = record.http_headers
+    if http is None:
+        return Damage(offset, "not_a_record")
     fields = {name.lower(): value for name, value in http.to_tuples()}
     return Response(
-        offset=member.offset,
+        offset=offset,
         length=member.length,
         record_id=(record.record_id or "").strip("<>").removeprefix("urn:uuid:"),
         url=(headers.get("WARC-Target-URI") or "").strip("<> "),  # wget wraps URIs in <>
@@ -165,7 +197,9 @@ def _response(record: object, member: _Member) -> Response | Damage:
 
 
 def _decoded(payload: bytes, headers: dict[str, str]) -> bytes:
-    """The payload without its content coding. Common Crawl stores it decoded and renames the header; wget does not."""
+    """The payload without transfer and content coding. Common Crawl stores it decoded and renames the headers; wget does not."""
+    if headers.get("transfer-encoding", "").strip().lower() == "chunked":
+        payload = _joined_chunks(payload)
     coding = headers.get("content-encoding", "").strip().lower()
     if coding not in ("gzip", "x-gzip", "deflate") or not payload:
         return payload
@@ -173,3 +207,18 @@ def _decoded(payload: bytes, headers: dict[str, str]) -> bytes:
         return zlib.decompressobj(wbits=47 if "gzip" in coding else zlib.MAX_WBITS).decompress(payload, MAX_MEMBER_BYTES)
     except zlib.error:
         return payload
+
+
+def _joined_chunks(payload: bytes) -> bytes:
+    """A chunked body (RFC 9112, section 7.1) as one; the payload as it is where it is anything else, or cut."""
+    parts: list[bytes] = []
+    position = 0
+    while size := _CHUNK_SIZE.match(payload, position):
+        start, length = size.end(), int(size[1], 16)
+        if length == 0:
+            return b"".join(parts) if _TRAILERS.fullmatch(payload, start) else payload
+        position = start + length + 2
+        if payload[position - 2 : position] != b"\r\n":
+            return payload
+        parts.append(payload[start : start + length])
+    return payload

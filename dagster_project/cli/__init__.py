@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from dagster_project.cli import line, store, workshops
+from dagster_project.factory import home_folder
 from foundation.errors import TransumanzaError
+from foundation.store.staging import explained_disk_errors
 
 app = typer.Typer(
     help="Adapts language models to Italian: corpus, translation, EVALITA instructions, versioned Parquet, training, release.",
@@ -50,7 +52,8 @@ def settings(
 def main() -> None:
     """The console script: errors that a user can mend are one line, without a traceback."""
     try:
-        app()
+        with explained_disk_errors(home_folder()):
+            app()
     except TransumanzaError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         sys.exit(1)

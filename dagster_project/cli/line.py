@@ -29,8 +29,8 @@ def register(app: typer.Typer) -> None:
 def env() -> None:
     """Print the shell lines that set up Dagster for this profile: eval "$(transumanza env)"."""
     profile = os.environ.get("TRANSUMANZA_PROFILE") or DEFAULT_PROFILE
-    load_profile(profile)  # a wrong profile is said here, not by Dagster later
-    typer.echo("\n".join(environment_lines(home_folder(), profile)))
+    name = load_profile(profile).profile.name  # a wrong profile is said here, not by Dagster later
+    typer.echo("\n".join(environment_lines(home_folder(), profile, name)))
 
 
 def demo() -> None:
@@ -47,7 +47,7 @@ def demo() -> None:
     before = _fingerprints(factory)
     succeeded = materialize_everything(factory)
     typer.echo("")
-    _print_summary(factory, before)
+    _print_summary(factory, before, stopped=not succeeded)
     if not succeeded:
         raise TransumanzaError("the line stopped; the lines above say where and why. Run the same command again to go on from there")
     path = _write_report(factory)
@@ -62,9 +62,10 @@ def run(
     from dagster_project.assets import said
     from dagster_project.whole_line import report_event
 
-    result = make_factory().run(asset, partition)
+    factory = make_factory()
+    result = factory.run(asset, partition)
     typer.echo(said(result))
-    report_event(result)
+    report_event(factory, result)
 
 
 def plan(
@@ -73,7 +74,7 @@ def plan(
     """Say what the profile will cost before it runs: rows, bytes, core-hours, GPU-hours, disk per asset."""
     import json
 
-    from dagster_project.planning import estimates
+    from dagster_project.planning import estimates, rates_machine
 
     rows = estimates(make_factory())
     if as_json:
@@ -85,7 +86,8 @@ def plan(
     ]
     typer.echo(text_table(("asset", "rows", "disk", "core time", "GPU time", "basis"), table, right=(1, 2, 3, 4)))
     core, gpu = sum(row.core_hours for row in rows), sum(row.gpu_hours for row in rows)
-    typer.echo(f"\nin all: {human_hours(core)} of one core, {human_hours(gpu)} of one GPU, {human_bytes(sum(row.bytes for row in rows))} on disk")
+    typer.echo(f"\nin all: {human_hours(core)} of one core, {human_hours(gpu) if gpu else 'nothing'} of a GPU, {human_bytes(sum(row.bytes for row in rows))} on disk")
+    typer.echo(f"what this store has not measured is estimated from rates of {rates_machine()}; no GPU was measured yet")
 
 
 def status(
@@ -161,7 +163,8 @@ def _fingerprints(factory: Factory) -> set[str]:
     return {record.fingerprint for stage, partition in factory.builds() for record in store.builds(stage.asset, partition)}
 
 
-def _print_summary(factory: Factory, before: set[str] | None) -> None:
+def _print_summary(factory: Factory, before: set[str] | None, *, stopped: bool = False) -> None:
+    """The table of all assets; ``before`` holds what was built earlier, so that what is new can be told."""
     rows, published, reused = [], 0, 0
     for stage, partition in factory.builds():
         name = stage.asset if partition is None else f"{stage.asset}[{partition}]"
@@ -174,11 +177,13 @@ def _print_summary(factory: Factory, before: set[str] | None) -> None:
         fresh = before is not None and record.fingerprint not in before
         published, reused = published + fresh, reused + (not fresh)
         gates = "" if record.passed else "failed gate: " + ", ".join(gate.name for gate in record.gates if not gate.passed)
-        state = "" if before is None else ("published" if fresh else "reused")
+        state = "published" if fresh else ("" if before is None or stopped else "reused")
         size = f"{version.rows:,}" if version.tables else human_bytes(version.bytes)
         rows.append((name, record.version, size, f"{record.seconds:.1f}", gates or state))
     typer.echo(text_table(("asset", "version", "rows", "seconds", ""), rows, right=(2, 3)))
-    if before is not None:
+    if stopped:
+        typer.echo(f"\n{published} published before the line stopped")
+    elif before is not None:
         said = f"{published} published, {reused} reused" if published else f"nothing changed: nothing was published, {reused} versions reused"
         typer.echo(f"\n{said}")
 

@@ -9,8 +9,9 @@ import typer
 
 from dagster_project.cli.tables import human_bytes, text_table
 from dagster_project.factory import home_folder
+from dagster_project.profile import load_profile
 from foundation.errors import TransumanzaError
-from foundation.store import PublishedVersion, Store
+from foundation.store import BuildRecord, NotPublished, PublishedVersion, Store, StoreError
 
 app = typer.Typer(help="The warehouse: versions, their lineage, and whether they are whole.", no_args_is_help=True)
 
@@ -37,14 +38,14 @@ def list_versions() -> None:
 def show(
     asset: Annotated[str, typer.Argument(help="The asset.")],
     partition: Annotated[str | None, typer.Option(help="The snapshot, for a partitioned asset.")] = None,
-    ref: Annotated[str, typer.Option(help="A profile's name, or tags/<tag>.")] = "demo",
+    ref: Annotated[str | None, typer.Option(help="A profile's name, or tags/<tag>.", show_default="the profile")] = None,
     lineage: Annotated[bool, typer.Option("--lineage", help="Print the whole ancestry as a tree.")] = False,
 ) -> None:
     """Show a version: files, rows, statistics, gates, and what it was made of."""
     store = _store()
-    record = store.record(asset, partition, ref=ref)
+    record = store.record(asset, partition, ref=ref or load_profile().profile.name)
     if lineage:
-        typer.echo("\n".join(_ancestry(store, asset, partition, record.version, 0)))
+        typer.echo("\n".join(_ancestry(store, record, 0)))
         return
     published = store.published(record)
     document = {
@@ -75,7 +76,11 @@ def verify(
     for asset in store.assets():
         for partition in [*store.partitions(asset), None]:
             for ref in store.refs(asset, partition):
-                published: PublishedVersion = store.published(store.record(asset, partition, ref=ref))
+                try:
+                    published: PublishedVersion = store.published(store.record(asset, partition, ref=ref))
+                except (NotPublished, StoreError) as error:
+                    faults.append(str(error))
+                    continue
                 if published.path not in checked:
                     checked.add(published.path)
                     faults.extend(published.damage(hashes=hashes))
@@ -86,16 +91,16 @@ def verify(
     typer.echo(f"{len(checked)} versions are whole")
 
 
-def _ancestry(store: Store, asset: str, partition: str | None, version: str, depth: int) -> list[str]:
-    name = asset if partition is None else f"{asset}[{partition}]"
-    records = [record for record in store.builds(asset, partition) if record.version == version]
-    if not records:
-        return [f"{'  ' * depth}{name}@{version} (its build record is gone)"]
-    record = records[-1]
-    lines = [f"{'  ' * depth}{name}@{version}  {record.started_at[:16]}  code {record.inputs['code_version']}"]
+def _ancestry(store: Store, record: BuildRecord, depth: int) -> list[str]:
+    name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
+    lines = [f"{'  ' * depth}{name}@{record.version}  {record.started_at[:16]}  code {record.inputs['code_version']}"]
     lines += [f"{'  ' * (depth + 1)}file {path} sha256 {digest}" for path, digest in record.inputs["user_files"].items()]
     for upstream, value in record.inputs["upstream"].items():
         parts = {None: value} if "version" in value else value
         for part, entry in parts.items():
-            lines += _ancestry(store, upstream, part, entry["version"], depth + 1)
+            found = [build for build in store.builds(upstream, part) if (build.version, build.data_version) == (entry["version"], entry["data_version"])]
+            if found:
+                lines += _ancestry(store, found[-1], depth + 1)
+            else:
+                lines.append(f"{'  ' * (depth + 1)}{upstream}@{entry['version']} (its build record is gone)")
     return lines

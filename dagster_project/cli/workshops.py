@@ -80,6 +80,8 @@ def preview(
     from training.preview import preview_rows
 
     factory = make_factory(offline=True)
+    if asset not in factory.stages:
+        raise TransumanzaError(f"there is no asset {asset!r}; name instruction_model, chat_model or evalita_model")
     for line in preview_rows(factory.stages[asset], factory.workplace, factory.stages, rows=rows):
         for piece, has_loss in line:
             typer.secho(piece, fg=typer.colors.GREEN if has_loss else None, nl=False)

@@ -7,9 +7,11 @@ old marks. Results are named by shard index: their order never depends on which 
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -61,70 +63,36 @@ def run_shards(
     waiting = [index for index, output in enumerate(outputs) if not output.exists()]
     step = ShardStep(function, [shards[index] for index in waiting], [str(outputs[index]) for index in waiting])
     with tqdm(total=len(shards), initial=len(shards) - len(waiting), desc=label or name, unit="shard", mininterval=1.0) as bar:
-        if workers <= 1 or len(waiting) <= 1:
-            _run_here(step, bar)
-        else:
-            _run_workers(step, workers, work / f"{name}.logs", bar)
+        try:
+            if workers <= 1 or len(waiting) <= 1:
+                for index in range(len(step)):
+                    step.run_one(index)
+                    bar.update()
+            else:
+                _run_workers(step, workers, bar)
+        except RuntimeError as error:
+            raise ExecutionError(f"{error}; finished shards are kept, run again to go on") from error
     return outputs
 
 
-def _run_here(step: ShardStep, bar: tqdm) -> None:
-    for index in range(len(step)):
+def _run_workers(step: ShardStep, workers: int, bar: tqdm) -> None:
+    """All shards on local processes.
+
+    Not datatrove's local executor: its pool waits forever for a task whose worker was killed (for memory, say), and its
+    manager process outlives a killed parent. ``ShardStep`` stays what datatrove's executors run.
+    """
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(min(workers, len(step)), mp_context=context) as pool:
+        futures = [pool.submit(step.run_one, index) for index in range(len(step))]
         try:
-            step.run_one(index)
-        except TransumanzaError:
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        except BrokenProcessPool as error:
+            raise ExecutionError(
+                f"a worker process was killed, most likely for memory; lower `workers` (it is {workers}) and run again: "
+                "finished shards are kept"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-        except Exception as error:
-            raise ExecutionError(_failure(step, index, error)) from error
-        bar.update()
-
-
-def _run_workers(step: ShardStep, workers: int, logs: Path, bar: tqdm) -> None:
-    from datatrove.executor import LocalPipelineExecutor
-
-    shutil.rmtree(logs, ignore_errors=True)  # our own marks decide what is done; datatrove's are not keyed by input
-    executor = LocalPipelineExecutor(
-        pipeline=[step], tasks=len(step), workers=min(workers, len(step)), logging_dir=str(logs), skip_completed=False
-    )
-    watcher = _Watcher([Path(path) for path in step.outputs], bar)
-    watcher.start()
-    try:
-        executor.run()
-    except TransumanzaError:
-        raise
-    except Exception as error:
-        raise ExecutionError(f"{error}; the workers' logs are in {logs / 'logs'}") from error
-    finally:
-        watcher.stop()
-    missing = [path for path in step.outputs if not Path(path).exists()]
-    if missing:
-        raise ExecutionError(f"{len(missing)} of {len(step)} shards left no result, the first is {missing[0]}; logs: {logs / 'logs'}")
-
-
-def _failure(step: ShardStep, index: int, error: Exception) -> str:
-    return f"shard {step.shards[index]!r} failed: {type(error).__name__}: {error}; finished shards are kept, run again to go on"
-
-
-class _Watcher(threading.Thread):
-    """Moves the progress bar as results appear."""
-
-    def __init__(self, outputs: Sequence[Path], bar: tqdm) -> None:
-        super().__init__(daemon=True)
-        self._outputs = outputs
-        self._bar = bar
-        self._stopping = threading.Event()
-        self._seen = 0
-
-    def run(self) -> None:
-        while not self._stopping.wait(0.5):
-            self._count()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join()
-        self._count()
-
-    def _count(self) -> None:
-        done = sum(path.exists() for path in self._outputs)
-        self._bar.update(done - self._seen)
-        self._seen = done

@@ -39,8 +39,9 @@ class WordTokenizer:
         return words
 
     def _tokens(self, chunk: str) -> tuple[str, ...]:
-        clean = chunk.replace(_TROUBLE, "")
-        return tuple(token.text for token in self._tokenizer(clean)) if clean else ()
+        if _TROUBLE in chunk:
+            return (chunk,)
+        return tuple(token.text for token in self._tokenizer(chunk))
 
 
 @lru_cache(maxsize=4)

@@ -33,6 +33,9 @@ class DataFolder:
     def relative(self, path: Path) -> str:
         """A path as its place in the layout, whichever of the two folders it is in."""
         for folder in (self.root, self.samples):
+            if folder is not None and path.absolute().is_relative_to(folder.absolute()):
+                return path.absolute().relative_to(folder.absolute()).as_posix()
+        for folder in (self.root, self.samples):  # a link inside the folder may lead out of it, and a link may lead in
             if folder is not None and path.resolve().is_relative_to(folder.resolve()):
                 return path.resolve().relative_to(folder.resolve()).as_posix()
         return path.name

@@ -5,6 +5,7 @@ Belongs here: how a file gets into the cache. What it means belongs to the works
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -117,4 +118,6 @@ def _from_url(url: str, target: Path) -> None:
         with fsspec.open(url, "rb") as source, target.open("wb") as sink:
             shutil.copyfileobj(source, sink)
     except (OSError, ValueError, ImportError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # said as a full disk by whoever builds
         raise DownloadError(f"{url} cannot be read ({type(error).__name__}: {error}); look at the address and the network") from error

@@ -87,8 +87,12 @@ class PublishedVersion:
 
     def damage(self, *, hashes: bool = False) -> list[str]:
         """What is wrong with the files that the manifest lists: missing, another size or, if asked, another sha256."""
+        try:
+            entries = listed_files(self.manifest)
+        except (StoreError, KeyError, TypeError) as error:
+            return [str(error) if isinstance(error, StoreError) else f"{self.path / MANIFEST} is not a whole manifest"]
         faults = []
-        for relative, entry in listed_files(self.manifest):
+        for relative, entry in entries:
             path = self.path / relative
             if not path.is_file():
                 faults.append(f"{path} is missing")

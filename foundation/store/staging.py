@@ -83,7 +83,10 @@ class Staging:
             "statistics": statistics,
         }
         (self.path / "README.md").write_text(self._readme(), encoding="utf-8")
-        text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{self.asset}: its statistics have no JSON form ({error}); give finite numbers and plain types") from error
         (self.path / MANIFEST).write_text(text, encoding="utf-8")
         for path in self.path.rglob("*"):
             if path.is_file():
@@ -188,5 +191,8 @@ def explained_disk_errors(folder: Path) -> Iterator[None]:
                 "nothing was published, and finished shards are kept for the next run"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise StoreError(f"{folder} cannot be written ({error.strerror}); give yourself access or set TRANSUMANZA_HOME") from error
+            raise StoreError(
+                f"{error.filename or folder} cannot be read or written ({error.strerror}); give yourself access to it, or, where it is "
+                "below the home folder, set TRANSUMANZA_HOME"
+            ) from error
         raise

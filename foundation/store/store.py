@@ -13,10 +13,12 @@ A process killed between any two of these leaves the previous version readable a
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from foundation.store.builds import BuildRecord, replace_atomically, write_once
@@ -69,14 +71,13 @@ class Store:
         """
         path = self.folder(asset, partition) / "refs" / ref
         try:
-            _, fingerprint = path.read_text(encoding="utf-8").split()
+            _, fingerprint = _read_ref(path)
         except FileNotFoundError:
             raise NotPublished(
                 f"{_name(asset, partition)} is not published under {ref!r} in {self.root}; materialize it first "
-                f"(`dagster asset materialize -m dagster_project.definitions --select {asset}`)"
+                f"(`dagster asset materialize -m dagster_project.definitions --select {asset}"
+                f"{f' --partition {partition}' if partition else ''}`)"
             ) from None
-        except ValueError as error:
-            raise StoreError(f"{path} is not a reference (version and fingerprint on one line): {error}") from error
         record = self.build(asset, partition, fingerprint)
         if record is None:
             raise NotPublished(f"{path} names build {fingerprint}, which has no record; materialize {asset} again")
@@ -108,7 +109,7 @@ class Store:
         found = {}
         for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
             if path.is_file() and not path.name.startswith("."):
-                version, fingerprint = path.read_text(encoding="utf-8").split()
+                version, fingerprint = _read_ref(path)
                 found[path.relative_to(folder).as_posix()] = (version, fingerprint)
         return found
 
@@ -130,7 +131,7 @@ class Store:
         if record is None:
             return None
         published = self._published(record)
-        faults = published.damage() if (published.path / MANIFEST).is_file() else [f"{published.path} is gone"]
+        faults = published.damage()
         if faults:
             logger.warning("%s is damaged (%s) and is built again", published, faults[0])
             return None
@@ -155,9 +156,8 @@ class Store:
         """Move a completed staging folder to ``v/<version>``; identical content that is already there stays."""
         target = self.folder(staging.asset, staging.partition) / "v" / version
         target.parent.mkdir(parents=True, exist_ok=True)
-        if (target / MANIFEST).is_file():
-            existing = PublishedVersion(staging.asset, staging.partition, version, version, target)
-            if not existing.damage():
+        if target.exists():
+            if not PublishedVersion(staging.asset, staging.partition, version, version, target).damage():
                 return target
             target.rename(target.with_name(f".damaged-{version}-{os.urandom(4).hex()}"))
         try:
@@ -183,6 +183,24 @@ class Store:
         self.point(record.asset, record.partition, ref, record)
         return record
 
+    def show(self, record: BuildRecord, previews: Mapping[str, str], plots: Mapping[str, bytes]) -> None:
+        """Keep what a person may look at beside the build, so that a reuse shows it again."""
+        if previews or plots:
+            pictures = {title: base64.b64encode(content).decode() for title, content in plots.items()}
+            text = json.dumps({"previews": dict(previews), "plots": pictures}, ensure_ascii=False)
+            replace_atomically(self._shown_path(record), text)
+
+    def shown(self, record: BuildRecord) -> tuple[dict[str, str], dict[str, bytes]]:
+        """Previews and PNG plots of a build, by title; empty where it left none."""
+        path = self._shown_path(record)
+        if not path.is_file():
+            return {}, {}
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return values["previews"], {title: base64.b64decode(text) for title, text in values["plots"].items()}
+
+    def _shown_path(self, record: BuildRecord) -> Path:
+        return self.folder(record.asset, record.partition) / "builds" / "shown" / f"{record.fingerprint}.json"
+
     def point(self, asset: str, partition: str | None, ref: str, record: BuildRecord) -> None:
         """Move a reference to a build."""
         path = self.folder(asset, partition) / "refs" / ref
@@ -199,9 +217,22 @@ class Store:
         return PublishedVersion(record.asset, record.partition, record.version, record.data_version, path)
 
     def _is_whole(self, record: BuildRecord) -> bool:
-        published = self._published(record)
-        return (published.path / MANIFEST).is_file() and not published.damage()
+        return not self._published(record).damage()
 
 
 def _name(asset: str, partition: str | None) -> str:
     return asset if partition is None else f"{asset}[{partition}]"
+
+
+def _read_ref(path: Path) -> tuple[str, str]:
+    """Version and fingerprint of a reference.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StoreError: the file is damaged.
+    """
+    try:
+        version, fingerprint = path.read_text(encoding="utf-8").split()
+    except ValueError as error:
+        raise StoreError(f"{path} is not a reference (version and fingerprint on one line); delete it and materialize again") from error
+    return version, fingerprint

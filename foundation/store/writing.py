@@ -90,7 +90,7 @@ class TableWriter:
         else:
             for row in rows:
                 self._check_columns(row.keys())
-            table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+            table = self._from_rows(rows)
         self._check_columns(table.column_names)
         try:
             table = table.select(schema.names).cast(schema)
@@ -103,6 +103,12 @@ class TableWriter:
                 rounded = pc.round(table.column(index), ndigits=self.spec.decimals[column.name])
                 table = table.set_column(index, column, rounded)
         return table
+
+    def _from_rows(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        try:
+            return pa.Table.from_pylist([dict(row) for row in rows], schema=self.spec.schema)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, OverflowError) as error:
+            raise StoreError(f"table {self.spec.name}: rows do not fit the declared schema: {error}") from error
 
     def _check_columns(self, names: Any) -> None:
         given, declared = set(names), set(self.spec.schema.names)

@@ -46,7 +46,7 @@ def test_assets_say_what_they_are(tmp_path: Path) -> None:
         stage = made.stages[spec.key.to_user_string()]
         assert spec.description and len(spec.description) > 60, spec.key
         assert spec.owners and spec.kinds and len(spec.kinds) <= 3, spec.key
-        assert spec.code_version == code_version(stage, made.loaded.sections)
+        assert spec.code_version == code_version(stage, made.loaded.sections, made.loaded.profile.seed)
         assert {dep.asset_key.to_user_string() for dep in spec.deps} == set(stage.upstream)
 
 
@@ -75,7 +75,7 @@ def test_section_to_asset_table_holds(tmp_path: Path) -> None:
         return {
             asset
             for asset, stage in after.stages.items()
-            if code_version(stage, after.loaded.sections) != code_version(before.stages[asset], before.loaded.sections)
+            if code_version(stage, after.loaded.sections, 1) != code_version(before.stages[asset], before.loaded.sections, 1)
         }
 
     assert changed("workers=1") == set()

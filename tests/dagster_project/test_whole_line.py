@@ -101,10 +101,11 @@ def test_status_agrees_with_dagster(built: Factory) -> None:
     changed = Factory(load_profile("smoke", ["corpus.web.clean.validation_share=0.5"]), built.home, built.data)
     ours = {state.asset for state in states(changed) if state.state == "stale"}
     from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+    from dagster._core.loader import LoadingContextForTest
 
     with dg.DagsterInstance.get() as instance:
         graph = build_defs(changed).resolve_asset_graph()
-        resolver = CachingStaleStatusResolver(instance, graph)
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         (snapshot,) = changed.loaded.profile.snapshots
         theirs = {
             asset

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,17 @@ def test_failed_shard_keeps_the_finished_ones(tmp_path: Path, workers: int) -> N
         first.write_text(json.dumps({"square": -1}))  # a marker: finished shards are not done again
         paths = run_shards(square, [1, 2, 3], tmp_path, "squares", suffix=".json")
         assert [json.loads(path.read_text())["square"] for path in paths] == [-1, 4, 9]
+
+
+def die_on_two(shard: int, output: Path) -> None:
+    if shard == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    square(shard, output)
+
+
+def test_killed_worker_is_said_and_does_not_hang(tmp_path: Path) -> None:
+    with pytest.raises(ExecutionError, match=r"worker process was killed.*lower `workers`"):
+        run_shards(die_on_two, [1, 2, 3, 4], tmp_path, "squares", suffix=".json", workers=2)
+    paths = run_shards(square, [1, 2, 3, 4], tmp_path, "squares", suffix=".json", workers=2)
+    assert [json.loads(path.read_text())["square"] for path in paths] == [1, 4, 9, 16]
+    assert not list(tmp_path.glob("squares/*.part"))

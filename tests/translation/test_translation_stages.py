@@ -89,7 +89,7 @@ def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Pa
     (data / "dolly/databricks-dolly-15k.jsonl").write_text(json.dumps(instruction) + "\n")
     chat = {"id": "7", "data": ["the friend finds the train .", "the train has the garden .\n\n```\ncode stays\n```"]}
     (data / "chat/ultrachat/a.jsonl").write_text(json.dumps(chat) + "\n")
-    results = line({"gates": {**LOOSE, "min_language_score": 0.0}}, data=data)
+    results = line({"engine": {"target_code": "it"}, "gates": {**LOOSE, "min_language_score": 0.0}}, data=data)
     row = results["translated_instructions"].published.read("instructions").to_dicts()[0]
     assert row["instruction"] == "il gatto vede il cane rosso ."
     assert row["response"] == "- il cane ha il libro .\n- il gatto vecchio vuole il pane XQ1Z ."
@@ -99,7 +99,7 @@ def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Pa
     assert messages[1]["content"] == "il treno ha il giardino .\n\n```\ncode stays\n```"
     record = results["translated_chats"].record
     assert record.data_version == record.version  # float32 on the CPU is reproducible
-    int8 = line({"engine": {"argos": {"compute_type": "int8"}}, "gates": {**LOOSE, "min_language_score": 0.0}}, data=data)
+    int8 = line({"engine": {"target_code": "it", "argos": {"compute_type": "int8"}}, "gates": {**LOOSE, "min_language_score": 0.0}}, data=data)
     assert int8["translated_chats"].record.data_version != int8["translated_chats"].record.version
 
 

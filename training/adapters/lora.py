@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.checkpoints import load_quantized
+from training.checkpoints import import_quantizer, load_quantized
 from training.settings import LoraSettings
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ def quantized_with_adapter(base: Path, settings: LoraSettings, device: torch.dev
     Only the adapter's weights require gradients, all of them fp32: peft's default, and the only choice of which a
     resumed run is the same run (bf16 adapters come back as fp32).
     """
+    import_quantizer()  # before peft, which imports it its own way
     import torch
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
@@ -30,7 +34,8 @@ def quantized_with_adapter(base: Path, settings: LoraSettings, device: torch.dev
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets, bias="none", task_type="CAUSAL_LM"
     )
     torch.manual_seed(seed)
-    return get_peft_model(model, config, autocast_adapter_dtype=True)
+    with without_checkpointing_warning():
+        return get_peft_model(model, config, autocast_adapter_dtype=True)
 
 
 def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
@@ -46,6 +51,17 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
 
 def quantized_with_saved_adapter(base: Path, adapter: Path, device: torch.device | str = "cpu", *, compute_dtype: str = "float32") -> PeftModel:
     """A published adapter on the NF4 base it was trained on, for evaluation."""
+    import_quantizer()
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(load_quantized(base, device, compute_dtype=compute_dtype), str(adapter)).eval()
+    model = load_quantized(base, device, compute_dtype=compute_dtype)
+    with without_checkpointing_warning():
+        return PeftModel.from_pretrained(model, str(adapter)).eval()
+
+
+@contextmanager
+def without_checkpointing_warning() -> Iterator[None]:
+    """Silence one warning: peft reads a property of the model that transformers has renamed, and only peft can change that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from training.checkpoints import load_model, load_quantized, load_tokenizer, save_checkpoint, stored_dtype
+from training.adapters.lora import without_checkpointing_warning
+from training.checkpoints import import_quantizer, load_model, load_quantized, load_tokenizer, save_checkpoint, stored_dtype
 from training.errors import MergeError
 
 if TYPE_CHECKING:
@@ -31,10 +32,13 @@ def merge_adapter(base: Path, adapter: Path, target: Path, into: MergeTarget, *,
     Raises:
         MergeError: the merged weights are not finite, or differ after reading them back.
     """
+    import_quantizer()  # before peft, which imports it its own way
     from peft import PeftModel
 
     model = load_model(base) if into == "base16" else dequantized(base)
-    merged = merge(PeftModel.from_pretrained(model, str(adapter)))
+    with without_checkpointing_warning():
+        adapted = PeftModel.from_pretrained(model, str(adapter))
+    merged = merge(adapted)
     tokenizer = load_tokenizer(base)
     if template is not None:
         tokenizer.chat_template = template

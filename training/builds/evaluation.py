@@ -59,7 +59,7 @@ def _candidates(context: StageContext, settings: EvaluationSettings) -> list[Can
     base, adapted = context.input("base_model"), context.input("adapted_model")
     candidates = [
         Candidate("base_model", base.files, answers=True),
-        Candidate("adapted_model", adapted.files / "merged"),
+        Candidate("adapted_model", adapted.files / "merged", answers=True),
         *(Candidate(name, context.input(name).files / "merged", answers=name != "evalita_model") for name in TUNED),
     ]
     if settings.compare_quantized:
@@ -75,7 +75,7 @@ def _text_sets(context: StageContext, settings: EvaluationSettings, language: La
     sets = (
         (IN_DOMAIN, language.short_code, text_frame(context.input("clean_corpus"), "text", "validation")),
         ("out_of_source", language.short_code, text_frame(foreign, "text", "target")),
-        ("english", "en", text_frame(foreign, "text", "source")),
+        ("source_language", language.identification.source_label, text_frame(foreign, "text", "source")),
     )
     return [
         TextSet(name, code, passages(frame, settings.passages, settings.passage_characters, context.seed)) for name, code, frame in sets

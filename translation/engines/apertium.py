@@ -22,12 +22,6 @@ from foundation.sources.debian import DebianPackage, DebianPackages
 from translation.engines.engine import EngineChoice, Translation
 from translation.errors import EngineError
 
-TOOL_PACKAGES = (
-    "apertium", "apertium-anaphora", "apertium-lex-tools", "apertium-separable", "cg3", "lttoolbox",
-    "libapertium-lex-tools1", "libapertium3", "libcg3-1", "libicu72", "libirstlm1", "liblttoolbox3", "libxml2",
-)  # fmt: skip
-"""All that the pipes of the pairs run beside Debian 12's base system (``ldd`` of every program in their mode files)."""
-
 _PREFIX = "/usr/share/apertium"
 _RESERVED = re.compile(r"([\\\[\]{}^$/@<>])")
 """Characters of Apertium's stream format, escaped as ``apertium-destxt`` does."""
@@ -41,8 +35,8 @@ _END = ".[]"
 
 
 def packages_of(pairs: Sequence[str]) -> tuple[str, ...]:
-    """Debian packages needed for a chain of pairs."""
-    return (*TOOL_PACKAGES, *(f"apertium-{pair}" for pair in pairs))
+    """Debian packages of a chain of pairs; apt knows what else they need."""
+    return ("apertium", *(f"apertium-{pair}" for pair in pairs))
 
 
 def stage(debian: DebianPackages, cache: Path, pairs: Sequence[str]) -> EngineChoice:
@@ -52,7 +46,7 @@ def stage(debian: DebianPackages, cache: Path, pairs: Sequence[str]) -> EngineCh
         DownloadError: the packages cannot be had (NotStaged where offline forbids fetching them).
         EngineError: a pair has no mode file in its package.
     """
-    packages = debian.obtain(packages_of(pairs))
+    packages = debian.obtain(debian.closure(packages_of(pairs)))
     digest = hashlib.sha256("\n".join(sorted(package.sha256 for package in packages.values())).encode()).hexdigest()
     root = cache / "engines" / "apertium" / digest[:32]
     if not root.is_dir():
@@ -86,7 +80,7 @@ def pipe(root: Path, pairs: Sequence[str]) -> list[list[str]]:
             program, *arguments = shlex.split(part)
             binary = root / "usr/bin" / program
             if not binary.is_file():
-                raise EngineError(f"mode {pair} calls {program}, which is in none of the packages {list(packages_of(pairs))}")
+                raise EngineError(f"mode {pair} calls {program}, which is in no package that {list(packages_of(pairs))} need")
             moved = [f"{root}{argument}" if argument.startswith(_PREFIX) else argument for argument in arguments]
             commands.append([str(binary), "-z", *moved])
     return commands
@@ -99,7 +93,7 @@ class ApertiumEngine:
         root = Path(choice.location)
         self._pairs = str(dict(choice.parameters)["pairs"]).split(" ")
         self._commands = pipe(root, self._pairs)
-        libraries = sorted(str(path) for path in root.glob("usr/lib/*-linux-gnu"))
+        libraries = sorted(str(path) for folder in ("lib", "usr/lib") for path in root.glob(f"{folder}/*-linux-gnu"))
         self._environment = {"PATH": f"{root}/usr/bin:/usr/bin:/bin", "LD_LIBRARY_PATH": ":".join(libraries), "LC_ALL": "C.UTF-8"}
 
     def translate(self, sentences: Sequence[str]) -> list[Translation]:

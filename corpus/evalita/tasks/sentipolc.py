@@ -33,8 +33,9 @@ def rows(files: Mapping[str, Path]) -> Iterator[tuple[Split, str, str, dict[str,
     """Split, tweet id, text and the four scored fields of every tweet."""
     for number, row in separated(files[TRAIN], COLUMNS, ","):
         yield "train", row["idtwitter"], row["text"], _scored(files[TRAIN], number, row)
-    for number, line in enumerate(text_of(files[GOLD]).splitlines(), start=1):
-        match = GOLD_ROW.fullmatch(line)
+    # Not splitlines: a tweet may hold a character (U+0085, U+2028) that it takes for the end of a line.
+    for number, line in enumerate(text_of(files[GOLD]).removesuffix("\n").split("\n"), start=1):
+        match = GOLD_ROW.fullmatch(line.removesuffix("\r"))
         if match is None:
             raise EvalitaError(f"{files[GOLD]}, row {number}: expected eight quoted numbers and a quoted text, found {line[:80]!r}")
         values = dict(zip(COLUMNS, match.groups(), strict=True))
