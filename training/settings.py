@@ -41,13 +41,13 @@ class FolderBase(Settings):
 
     kind: Literal["folder"] = "folder"
     path: Path = Field(json_schema_extra={"run": True}, description="Where it is; what counts as content is its files.")
-    name: str = Field(min_length=1, description="What the model is called in every record; default: the folder's own name.")
+    name: str = Field("", description="What the model is called in every record; default: the folder's own name.")
     licence: str = Field(description="SPDX identifier or name of the licence; it is printed on every model made of it.")
 
     @model_validator(mode="before")
     @classmethod
     def _named(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and values.get("name") is None and isinstance(values.get("path"), str | Path):
+        if isinstance(values, Mapping) and not values.get("name") and isinstance(values.get("path"), str | Path):
             return {**values, "name": Path(values["path"]).resolve().name}
         return values
 

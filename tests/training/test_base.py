@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from foundation.settings import content_of
 from foundation.sources.downloads import DownloadError, Downloads, NotStaged
 from training import base as base_module
 from training.base import SMOLLM2, origin_of, publish_base
@@ -17,7 +20,7 @@ from training.bits_per_byte import measure
 from training.checkpoints import check_checkpoint, load_model, load_tokenizer, stored_dtype
 from training.errors import CheckpointError
 from training.recipes import load_parameter_count
-from training.settings import FolderBase, HubBase, SmolLM2Base, TinyBase
+from training.settings import FolderBase, HubBase, SmolLM2Base, TinyBase, TrainingSettings
 
 ENGLISH = (
     "In autumn the shepherds lead their sheep down from the mountains to the plains near the sea, where the winter is mild "
@@ -43,6 +46,25 @@ def test_a_local_folder_is_copied_not_linked(tiny: Path, copy: Path, tmp_path: P
     assert not (tmp_path / "out" / "notes.txt").exists()
     assert origin_of(tmp_path / "out")["licence"] == "Apache-2.0"
     assert str(copy.parent) not in (tmp_path / "out" / "origin.json").read_text()
+
+
+def test_where_a_folder_is_does_not_count_and_what_it_is_called_does(tmp_path: Path) -> None:
+    one, moved, other = (FolderBase(path=tmp_path / path, licence="x") for path in ("a/m", "b/m", "a/n"))
+    assert content_of(one) == content_of(moved) == {"kind": "folder", "name": "m", "licence": "x"}
+    assert content_of(other) != content_of(one)
+    assert content_of(FolderBase(path=tmp_path / "a/n", name="m", licence="x")) == content_of(one)
+    assert TrainingSettings(base=one, chat_base=one).one_base
+    assert not TrainingSettings(base=one, chat_base=moved).one_base, "two folders may hold two models"
+
+
+def test_the_quantizer_fetches_no_kernel(tmp_path: Path) -> None:
+    """With the package ``kernels`` there, bitsandbytes would run code of the Hub on some CPUs; nothing is said of it either."""
+    (tmp_path / "kernels.py").write_text("raise SystemExit('the Hub was asked')\n")
+    program = "from training.checkpoints import import_quantizer; import_quantizer(); import kernels"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 1 and run.stderr.strip().endswith("the Hub was asked"), "only the import after it finds the package"
+    assert "gemm_4bit" not in run.stderr
 
 
 def test_pickled_weights_are_refused(copy: Path) -> None:

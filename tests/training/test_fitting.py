@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from training.adapters.lora import quantized_with_adapter
 from training.checkpoints import load_model
 from training.errors import TrainingError
-from training.fitting import CHECKPOINT, Fitted, fit, learning_rate, step_rows
+from training.fitting import CHECKPOINT, REPLACED, Fitted, fit, learning_rate, step_rows
 from training.packing import Row
 from training.settings import AdaptationSettings, FitSettings
 
@@ -49,6 +50,34 @@ def test_three_steps_and_three_more_equal_six(tiny: Path, tmp_path: Path, optimi
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert all(tensor.dtype == torch.float32 for tensor in found.values())
     assert not list(tmp_path.rglob("*.pt")) and (tmp_path / "killed" / CHECKPOINT / "state.safetensors").is_file()
+
+
+def test_a_kill_between_two_renames_loses_no_checkpoint(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when the old checkpoint is out of the way and the new one not in its place: the old one serves."""
+    settings = SETTINGS.model_copy(update={"checkpoint_steps": 2})
+    whole, expected = run(tiny, tmp_path / "whole", settings)
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name.endswith(".part") and (tmp_path / "killed" / REPLACED).is_dir():
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", killed)
+        run(tiny, tmp_path / "killed", settings)
+    assert not (tmp_path / "killed" / CHECKPOINT).exists()
+    resumed, found = run(tiny, tmp_path / "killed", settings)
+    assert resumed.resumed_at == 2
+    assert list(resumed.log) == list(whole.log)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert (tmp_path / "killed" / CHECKPOINT).is_dir() and not (tmp_path / "killed" / REPLACED).exists()
+
+
+def test_an_adapter_is_put_on_without_the_warning_of_peft(tiny: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="`is_gradient_checkpointing`")
+        quantized_with_adapter(tiny, SETTINGS.lora, "cpu", compute_dtype="float32", seed=3)
 
 
 def test_another_seed_is_another_run(tiny: Path, tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def test_the_whole_line(
     report = made["language_report"]
     scores = report.published.read("bits_per_byte")
     assert scores.height == 7 * 3
+    assert dict(scores.select("text", "language").unique().iter_rows()) == {"in_domain": "it", "out_of_source": "it", "source_language": "en"}
+    assert set(report.published.read("generations")["model"]) == {"base_model", "adapted_model", "instruction_model", "chat_model"}
     assert scores["bits_per_byte"].is_between(4, 20).all(), "random weights know nothing: log2(259) = 8.02 bits a byte"
     assert [gate.name for gate in report.record.gates] == ["italian_improves"]
     table = bits_per_byte_table(report.published)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from foundation.settings import file_sha256
+from foundation.settings import content_of, file_sha256
 from foundation.sources.data import DataFolder
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import Downloads
@@ -93,6 +93,8 @@ def test_choice_finds_the_package_and_pins_it(toy_package: Path, tmp_path: Path)
     by_address = ArgosSettings(url=toy_package.as_uri(), sha256=file_sha256(toy_package))
     online = DataFolder(None), Downloads(tmp_path / "cache"), DebianPackages(tmp_path / "cache", offline=True)
     assert choose(EngineSettings(target_code="it", engine="argos", argos=by_address), *online).package == choice.package
+    elsewhere = by_address.model_copy(update={"url": "https://example.org/moved.argosmodel"})
+    assert content_of(elsewhere) == content_of(by_address), "the sha256 says what it is"
     with pytest.raises(EngineError, match="is pinned"):
         choose(EngineSettings(target_code="it", argos=ArgosSettings(sha256="0" * 64)), *places)
     shutil.copy(toy_package, data / "argos" / "second.argosmodel")

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from training.adapters.lora import without_checkpointing_warning
-from training.checkpoints import import_quantizer, load_model, load_quantized, load_tokenizer, save_checkpoint, stored_dtype
+from training.checkpoints import (
+    import_quantizer,
+    load_model,
+    load_quantized,
+    load_tokenizer,
+    save_checkpoint,
+    stored_dtype,
+)
 from training.errors import MergeError
 
 if TYPE_CHECKING:

@@ -195,6 +195,13 @@ def test_no_group_and_no_text_on_two_sides_of_the_real_sets(shared_data: Path) -
     assert talks[1] and not talks[0] & talks[1]
 
 
+def test_a_pair_the_other_way_round_is_the_same_text() -> None:
+    fields = {"sentence1": "Il gatto dorme.", "sentence2": "Piove."}
+    turned = {"sentence1": fields["sentence2"], "sentence2": fields["sentence1"]}
+    assert text_keys(TASKS["wic_ita"], fields) == text_keys(TASKS["wic_ita"], turned)
+    assert text_keys(TASKS["wic_ita"], fields) != text_keys(TASKS["wic_ita"], {**fields, "sentence2": "Nevica."})
+
+
 def test_sub_tasks_of_one_tweet_validate_together() -> None:
     items = {name: read_items(locate(TASKS[name], DataFolder(None))) for name in ALL_TASKS[2:5]}
     assignment = assign(items, TASKS, InstructionSettings(validation_share=0.3), seed=1)

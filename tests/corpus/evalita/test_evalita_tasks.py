@@ -284,6 +284,18 @@ def test_damaged_files_give_one_clear_error(name: str, file: str, damage: Callab
         items_of(name, tmp_path)
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b"])
+def test_a_tweet_may_hold_what_python_takes_for_the_end_of_a_line(sign: str, tmp_path: Path) -> None:
+    shutil.copytree(SAMPLES_ROOT / "evalita", tmp_path / "evalita")
+    before = items_of("sentipolc_irony", tmp_path)
+    path = tmp_path / "evalita/sentipolc-2016/sentipolc16_gold2000_text.csv"
+    first, rest = path.read_text(encoding="utf-8").split("\n", 1)
+    path.write_bytes(f'{first[:-1]}{sign}fine"\r\n{rest}'.encode())
+    after = items_of("sentipolc_irony", tmp_path)
+    assert len(after) == len(before)
+    assert any(item.fields["text"].endswith(f"{sign}fine") for item in after)
+
+
 def test_a_partly_copied_set_is_an_error_and_an_absent_one_is_missing(tmp_path: Path) -> None:
     folder = tmp_path / "evalita" / "wic-ita" / "binary"
     folder.mkdir(parents=True)

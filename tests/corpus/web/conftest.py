@@ -34,10 +34,12 @@ def language() -> LanguageSettings:
 
 
 @pytest.fixture(scope="session")
-def web() -> WebSettings:
-    """The web section of the smoke profile."""
+def web(language: LanguageSettings) -> WebSettings:
+    """The web section of the smoke profile, with what the language file says of personal data."""
     profile = yaml.safe_load((PROFILES_ROOT / "smoke.yaml").read_text(encoding="utf-8"))
-    return WebSettings(**profile["corpus"]["web"])
+    values = profile["corpus"]["web"]
+    clean = {**language.defaults["corpus"]["web"]["clean"], **values.get("clean", {})}
+    return WebSettings(**{**values, "clean": clean})
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,9 @@ def test_any_bytes_decode_to_something(payload: bytes, declared: str | None) -> 
         ('<meta content="1" name="tdm-reservation">', {}, (None, True, False)),
         ("", {"tdm-reservation": "1"}, (None, True, False)),
         ('<a href="https://creativecommons.org/licenses/by/4.0/">a link to a licence says nothing</a>', {}, (None, False, False)),
+        ('<meta name="robots" content="index"><meta name="robots" content="noai">', {}, (None, False, True)),
+        ('<a rel="license" href="http://creativecommons.org/licenses/by-nc-sa/3.0/it/">', {}, ("CC-BY-NC-SA-3.0-IT", False, False)),
+        ('<a rel="license" href="http://creativecommons.org/licenses/by/3.0/legalcode">', {}, ("CC-BY-3.0", False, False)),
         ('<meta name="robots" content="noindex">', {}, (None, False, False)),
     ],
 )

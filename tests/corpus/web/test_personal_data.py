@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.web.personal_data import KINDS, replace_personal_data
-from corpus.web.settings import PersonalDataSettings
+from corpus.web.settings import PersonalDataSettings, WebSettings
 
 ONLY_VAT = PersonalDataSettings(kinds=("partita_iva",), vat_words=("p.iva",))
-ALL = PersonalDataSettings(phone_region="IT", phone_words=("tel", "telefono", "cell", "fax"), vat_words=("p. iva", "p.iva", "partita iva"))
+ALL = PersonalDataSettings(kinds=KINDS, phone_region="IT", phone_words=("tel", "telefono", "cell", "fax"), vat_words=("p. iva", "p.iva", "partita iva"))
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,11 @@ ALL = PersonalDataSettings(phone_region="IT", phone_words=("tel", "telefono", "c
         ("IBAN IT60 X054 2811 1010 0000 0123 456 intestato", "IBAN <IBAN> intestato", "iban"),
         ("conto IT60X0542811101000000123456, grazie", "conto <IBAN>, grazie", "iban"),
         ("conto IT60X0542811101000000123456 ABC", "conto <IBAN> ABC", "iban"),
+        ("conto it60x0542811101000000123456, grazie", "conto <IBAN>, grazie", "iban"),
         ("codice RSSMRA85T10A562S.", "codice <CODICE_FISCALE>.", "codice_fiscale"),
         ("codice rssmra85t10a562s.", "codice <CODICE_FISCALE>.", "codice_fiscale"),
         ("Partita IVA 98765430107", "Partita IVA <PARTITA_IVA>", "partita_iva"),
+        ("P.IVA.98765430107", "P.IVA.<PARTITA_IVA>", "partita_iva"),
         ("fattura IT98765430107 emessa", "fattura <PARTITA_IVA> emessa", "partita_iva"),
         ("chiamare +39 347 123 4567 la sera", "chiamare <PHONE> la sera", "phone"),
         ("tel. 06 6982 1234", "tel. <PHONE>", "phone"),
@@ -42,6 +44,7 @@ def test_replaced(text: str, expected: str, kind: str) -> None:
         "conto IT61X0542811101000000123456 con cifra di controllo sbagliata",
         "codice RSSMRA85T10A562T con lettera sbagliata",
         "il numero 98765430107 senza parola accanto",
+        "partita iva di 1.98765430107 o 1,98765430107",
         "Partita IVA 98765430108 con cifra di controllo sbagliata",
         "il numero verde tel. 800 123 456",
         "il pezzo 06 6982 1234 del catalogo",
@@ -52,6 +55,17 @@ def test_replaced(text: str, expected: str, kind: str) -> None:
 def test_left_alone(text: str) -> None:
     cleaned = replace_personal_data(text, ALL)
     assert cleaned.text == text and sum(cleaned.counts.values()) == 0
+
+
+@pytest.mark.parametrize("number", ["IT60 X054 2811 1010 0000 0123 456", "IT60X0542811101000000123456"])
+def test_ibans_in_a_row(number: str) -> None:
+    cleaned = replace_personal_data(f"conti {number} {number} e {number}", ALL)
+    assert cleaned.text == "conti <IBAN> <IBAN> e <IBAN>" and cleaned.counts["iban"] == 3
+
+
+def test_kinds_of_one_country_come_from_the_language_file(web: WebSettings) -> None:
+    assert PersonalDataSettings().kinds == ("email", "ipv4", "iban", "phone")
+    assert web.clean.personal_data.kinds == KINDS and web.clean.personal_data.phone_region == "IT"
 
 
 def test_only_the_kinds_of_the_settings() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from corpus.web.documents import merge_shards
+from corpus.web.errors import WebCorpusError
 from corpus.web.report import dropped_examples, waterfall, why
 from corpus.web.settings import DecisionSettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
@@ -69,6 +71,7 @@ def test_the_whole_line(
     assert not evaluated & (set(text["text"]) | set(line["replay_text"].published.read("text")["text"]))
     graph = (*stages(web), benchmark_stage)
     assert stage_runner(graph, sections, "clean_corpus").reused
+    assert line["clean_corpus"].record.observations["missing_snapshots"] == []
 
 
 def test_splits_share_no_domain(line: dict[str, StageResult]) -> None:
@@ -100,6 +103,36 @@ def test_other_rules_change_decisions_and_nothing_before(
     assert not decided.reused and decided.published.version != line["decisions"].published.version
 
 
+def test_signals_of_other_documents_are_refused(
+    line: dict[str, StageResult],
+    stage_runner: Runner,
+    web: WebSettings,
+    sections: dict[str, Any],
+    benchmark_stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Documents extracted anew keep their ids and get other texts; signals are still those of the old ones."""
+
+    def merged(folders: Sequence[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        rows, skipped = merge_shards(folders)
+        return rows.with_columns(pl.col("text") + " Fine."), skipped
+
+    monkeypatch.setattr("corpus.web.documents.merge_shards", merged)
+    graph = (*stages(web), benchmark_stage)
+    sections = {**sections, "corpus.web.documents": web.documents.model_copy(update={"scores_kept": 4})}
+    assert not stage_runner(graph, sections, "documents", SNAPSHOT).reused
+    with pytest.raises(WebCorpusError, match="measured on another text; materialize signals"):
+        stage_runner(graph, sections, "decisions", SNAPSHOT)
+
+
+def test_snapshots_that_are_missing_are_named(
+    line: dict[str, StageResult], stage_runner: Runner, web: WebSettings, sections: dict[str, Any], benchmark_stage: Stage
+) -> None:
+    graph, sections = (*stages(web), benchmark_stage), {**sections, "corpus.web.clean": web.clean.model_copy(update={"validation_share": 0.3})}
+    result = stage_runner(graph, sections, "clean_corpus", snapshots=(SNAPSHOT, "SAMPLE-2026-02"))
+    assert result.record.observations["missing_snapshots"] == ["SAMPLE-2026-02"]
+
+
 def test_a_user_folder_of_crawl_files(
     stage_runner: Runner, web: WebSettings, sections: dict[str, Any], shared_data: Path, tmp_path: Path
 ) -> None:
@@ -120,8 +153,6 @@ def test_a_user_folder_of_crawl_files(
 
 
 def test_other_snapshots_are_an_error_that_says_what_can_be_had(stage_runner: Runner, web: WebSettings, sections: dict[str, Any], tmp_path: Path) -> None:
-    from corpus.web.errors import WebCorpusError
-
     with pytest.raises(WebCorpusError, match="only samples named SAMPLE-YYYY-MM"):
         stage_runner(stages(web), sections, "snapshot", "CC-MAIN-2024-22", snapshots=("CC-MAIN-2024-22",))
     assert not list((tmp_path / "home" / "store").rglob("manifest.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,10 @@ def test_a_truncated_file_loses_its_last_record_and_says_so(lost: int, tmp_path:
     assert [record.reason for record in records if isinstance(record, Damage)] == ["truncated_record"]
 
 
-def _record(block: bytes, length: int | str, digest: str = "") -> bytes:
+def _record(block: bytes, length: int | str, digest: str = "", media_type: str = "application/http; msgtype=response") -> bytes:
     head = (
         "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: <https://www.a.example/>\r\nWARC-Date: 2026-01-10T00:00:00Z\r\n"
-        f"WARC-Record-ID: <urn:uuid:12345678-1234-1234-1234-123456789012>\r\nContent-Type: application/http; msgtype=response\r\n{digest}"
+        f"WARC-Record-ID: <urn:uuid:12345678-1234-1234-1234-123456789012>\r\nContent-Type: {media_type}\r\n{digest}"
         f"Content-Length: {length}\r\n\r\n"
     )
     return gzip.compress(head.encode() + block + b"\r\n\r\n")
@@ -94,6 +95,72 @@ def test_wrong_lengths_and_digests_are_damage_of_one_record(tmp_path: Path) -> N
     assert [record.url for record in responses] == ["https://www.a.example/"] and responses[0].payload == b"<html><p>ciao</p></html>"
 
 
+def test_responses_that_are_not_http_cost_nothing(tmp_path: Path) -> None:
+    name, page = b"20260110000000\nwww.a.example. 300 IN A 192.0.2.7\n", b"HTTP/1.1 200 OK\r\n\r\nciao"
+    path = tmp_path / "dns.warc.gz"
+    path.write_bytes(_record(name, len(name), media_type="text/dns") + _record(b"", 0) + _record(page, len(page)))
+    records = list(read_responses(path))
+    assert [type(record) for record in records] == [OtherRecord, Damage, Response]
+    assert isinstance(records[0], OtherRecord) and records[0].kind == "other_response"
+
+
+@pytest.mark.parametrize(
+    ("digest", "read"),
+    [
+        ("sha1:{sha1}", True),
+        ("md5:{md5}", True),
+        ("sha1:0000000000000000000000000000000000000000", False),
+        ("sha512:0000", True),  # nobody can check these
+        ("sha1:0000", True),
+        ("sha1", True),
+    ],
+)
+def test_only_digests_that_can_be_checked_are_evidence(digest: str, read: bool, tmp_path: Path) -> None:
+    block = b"HTTP/1.1 200 OK\r\n\r\nciao"
+    value = digest.format(sha1=hashlib.sha1(block).hexdigest(), md5=hashlib.md5(block).hexdigest())
+    path = tmp_path / "digest.warc.gz"
+    path.write_bytes(_record(block, len(block), f"WARC-Block-Digest: {value}\r\n"))
+    assert [isinstance(record, Response) for record in read_responses(path)] == [read]
+
+
+@pytest.mark.parametrize(
+    ("body", "payload"),
+    [
+        (b"4\r\nciao\r\n3;x=y\r\n, a\r\n0\r\n\r\n", b"ciao, a"),
+        (b"4\r\nciao\r\n0\r\nExpires: never\r\n\r\n", b"ciao"),
+        (b"ciao, not chunked", None),
+        (b"4\r\nciao\r\n", None),  # cut
+        (b"5\r\nciao\r\n0\r\n\r\n", None),
+        (b"4\r\nciao\r\n0\r\n\r\nmore", None),
+    ],
+)
+def test_chunks_are_joined_only_where_they_are_whole(body: bytes, payload: bytes | None, tmp_path: Path) -> None:
+    block = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    path = tmp_path / "chunked.warc.gz"
+    path.write_bytes(_record(block, len(block)))
+    assert [record.payload for record in read_responses(path) if isinstance(record, Response)] == [body if payload is None else payload]
+
+
+def test_chunks_hold_a_coded_page(tmp_path: Path) -> None:
+    coded = gzip.compress(b"<p>ciao</p>")
+    block = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(coded), coded)
+    path = tmp_path / "coded.warc.gz"
+    path.write_bytes(_record(block, len(block)))
+    assert [record.payload for record in read_responses(path) if isinstance(record, Response)] == [b"<p>ciao</p>"]
+
+
+def test_records_of_a_plain_file_have_places_of_their_own(tmp_path: Path) -> None:
+    write_warc(captures(3), tmp_path, PLACE)
+    plain = tmp_path / "plain.warc"
+    content = gzip.decompress((tmp_path / PLACE).read_bytes())
+    plain.write_bytes(content)
+    responses = [record for record in read_responses(plain) if isinstance(record, Response)]
+    assert [record.payload for record in responses] == [capture.payload for capture in captures(3)]
+    for record in responses:
+        piece = content[record.offset : record.offset + record.length]
+        assert piece.startswith(b"WARC/1.") and piece.endswith(record.payload + b"\r\n\r\n") and record.url.encode() in piece
+
+
 def test_empty_and_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "empty.warc.gz").write_bytes(b"")
     (tmp_path / "foreign.warc.gz").write_bytes(b"not gzip at all" * 100)
@@ -108,6 +175,7 @@ def test_genuine_common_crawl_files(shared_data: Path) -> None:
         assert sum(isinstance(record, Response) for record in records) == count
         assert not any(isinstance(record, Damage) for record in records)
         assert all(record.url.startswith("http") for record in records if isinstance(record, Response))
+        assert not any(record.payload.endswith(b"\r\n0\r\n\r\n") for record in records if isinstance(record, Response))
 
 
 def test_same_documents_for_any_number_of_workers(tmp_path: Path, web: WebSettings, model: Path) -> None:
