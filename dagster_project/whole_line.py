@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import dagster as dg
 
 from dagster_project.build import build_defs
@@ -29,8 +31,6 @@ def materialize_everything(factory: Factory) -> bool:
 
 def report_event(factory: Factory, result: StageResult) -> bool:
     """Tell the Dagster instance of the environment about a build made outside of it; ``False`` where there is none."""
-    import os
-
     if not os.environ.get("DAGSTER_HOME"):
         return False
     published = result.published

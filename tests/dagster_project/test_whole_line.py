@@ -147,6 +147,29 @@ def test_report_shows_what_was_made(built: Factory, tmp_path: Path) -> None:
     assert version in html
 
 
+def test_dagsters_own_command_runs_the_line(built: Factory) -> None:
+    """`dagster asset materialize --select '*'`, as the README says; everything is there, so that nothing is made again."""
+    environment = {**os.environ, "TRANSUMANZA_HOME": str(built.home), "TRANSUMANZA_PROFILE": "smoke", "PYTHONPATH": str(ROOT)}
+    (snapshot,) = built.loaded.profile.snapshots
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "dagster_project.definitions", "--select", "*", "--partition", snapshot]
+    before = [record.fingerprint for stage, part in built.builds() for record in built.workplace.store.builds(stage.asset, part)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert run.returncode == 0, run.stderr[-3000:]
+    after = [record.fingerprint for stage, part in built.builds() for record in built.workplace.store.builds(stage.asset, part)]
+    assert after == before
+
+
+def test_reason_of_a_failure_reaches_the_console(built: Factory) -> None:
+    """A gate that fails is said with its numbers, not only as a failed step."""
+    environment = {**os.environ, "TRANSUMANZA_HOME": str(built.home), "TRANSUMANZA_PROFILE": "smoke", "PYTHONPATH": str(ROOT)}
+    code = "from dagster_project.cli import main; main()"
+    arguments = ["--set", "name=strict", "--set", "corpus.web.clean.min_language_share=1.0", "--set", "corpus.web.documents.max_html_bytes=1", "demo"]
+    run = subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "documents" in run.stderr and "not_empty" in run.stderr, run.stderr[-2000:]
+    assert "Traceback" not in run.stderr.split("error:")[-1]
+
+
 def test_commands_answer(built: Factory) -> None:
     environment = {
         **os.environ,
