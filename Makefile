@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	@lines="$$($(BIN)/transumanza env)" && eval "$$lines" && $(BIN)/transumanza demo
+	@lines="$$($(BIN)/transumanza env)" && eval "$$lines" && exec $(BIN)/transumanza demo
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -30,7 +30,7 @@ test-services: $(READY)
 	$(BIN)/python -m pytest -m services
 
 ui: $(READY)
-	@lines="$$($(BIN)/transumanza env)" && eval "$$lines" && $(BIN)/dagster-webserver --module-name dagster_project.definitions --host 127.0.0.1 --port $${PORT:-3000}
+	@lines="$$($(BIN)/transumanza env)" && eval "$$lines" && exec $(BIN)/dagster-webserver --module-name dagster_project.definitions --host 127.0.0.1 --port $${PORT:-3000}
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_project.automation import condition_of
 from dagster_project.factory import Factory
 from dagster_project.metadata import materialize_result
+from dagster_project.tables import human_bytes
 from foundation.errors import TransumanzaError
 from foundation.stages import Stage, StageResult, code_version
 
@@ -51,7 +52,7 @@ def said(result: StageResult) -> str:
     """One line about a finished stage."""
     published, record = result.published, result.record
     name = published.asset if published.partition is None else f"{published.asset}[{published.partition}]"
-    rows = f"{published.rows:,} rows" if published.tables else f"{published.bytes / 1e6:.1f} MB"
+    rows = f"{published.rows:,} rows" if published.tables else human_bytes(published.bytes)
     done = "nothing changed, reused" if result.reused else f"published in {record.seconds:.1f} s"
     failed = "" if record.passed else f"; FAILED GATES: {', '.join(gate.name for gate in record.gates if not gate.passed)}"
     return f"{name}: {done}, version {published.version}, {rows}{failed}"

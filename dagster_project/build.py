@@ -21,7 +21,7 @@ def build_defs(factory: Factory | None = None) -> dg.Definitions:
         logger.warning('DAGSTER_HOME is not set: Dagster forgets this run. Set it with: eval "$(transumanza env)"')
     return dg.Definitions(
         assets=assets_of(factory),
-        jobs=[dg.define_asset_job("everything", selection="*", description="The whole line, for one snapshot.")],
+        jobs=[dg.define_asset_job("everything", selection=dg.AssetSelection.all(), description="The whole line, for one snapshot.")],
         sensors=[retraining_sensor()],
         executor=dg.in_process_executor,
         loggers={"console": quiet_console},

@@ -43,6 +43,7 @@ def diagnose(factory: Factory) -> list[Finding]:
         *_home(factory.home),
         *_memory(),
         *_inputs(factory),
+        *_base_models(factory),
         *_gpu(),
         *_environment(),
     ]
@@ -95,16 +96,24 @@ def _inputs(factory: Factory) -> Iterator[Finding]:
     else:
         yield Finding("note", "no apt-get and dpkg-deb here", "the sample crawl falls back to the pages that come with the project; expect smaller numbers")
     if factory.data.root is None:
-        yield Finding("note", "TRANSUMANZA_DATA is not set: samples written for this project are used", "set it to the folder of your own inputs")
+        yield Finding("note", "TRANSUMANZA_DATA is not set, so that samples written for this project are used", "set it to the folder of your own inputs")
     else:
         yield Finding("ok", f"your inputs: {factory.data.root}")
+
+
+def _base_models(factory: Factory) -> Iterator[Finding]:
+    training = factory.loaded.profile.training
+    for key, base in (("base", training.base), ("chat_base", training.chat_base)):
+        path = getattr(base, "path", None)
+        if path is not None and not path.is_dir():
+            yield Finding("problem", f"training.{key}.path {path} is no folder", "name the folder of a safetensors checkpoint")
 
 
 def _gpu() -> Iterator[Finding]:
     if shutil.which("nvidia-smi"):
         yield Finding("ok", "an NVIDIA driver")
     else:
-        yield Finding("note", "no GPU: training runs on the CPU", "fine for demo and smoke; the llamantino profiles need one")
+        yield Finding("note", "no GPU: training runs on the CPU", "fine for demo and smoke; a model of billions of parameters needs one")
 
 
 def _environment() -> Iterator[Finding]:

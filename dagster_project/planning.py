@@ -16,7 +16,7 @@ import yaml
 
 from dagster_project.factory import Factory
 from dagster_project.profile import Profile
-from foundation.stages import Stage, config_of
+from foundation.stages import Stage, config_of, setup_of
 from foundation.store import BuildRecord, NotPublished
 
 RATES = Path(__file__).with_name("rates.yaml")
@@ -41,7 +41,7 @@ class Estimate:
 def estimates(factory: Factory) -> list[Estimate]:
     """One estimate per asset, in working order."""
     rates: Mapping[str, Any] = yaml.safe_load(RATES.read_text(encoding="utf-8"))
-    quantities = quantities_of(factory.loaded.profile, rates["pages_per_package"])
+    quantities = quantities_of(factory, rates)
     found = []
     for stage in factory.stages.values():
         records = _measured(stage, factory)
@@ -54,36 +54,49 @@ def rates_machine() -> str:
     return str(yaml.safe_load(RATES.read_text(encoding="utf-8"))["machine"])
 
 
-def quantities_of(profile: Profile, pages_per_package: int) -> dict[str, float]:
-    """What the profile asks for, in the units of the rates: pages, chats, instructions, tokens, steps and so on.
-
-    A token budget of ``None`` counts as what the pages give (``tokens_per_page`` is applied by the rate).
-    """
-    snapshots = len(profile.snapshots)
-    packages = profile.corpus.web.snapshot.sample.packages
-    pages = snapshots * sum(min(package.pages, pages_per_package) for package in packages)
-    target = profile.language.code
-    target_pages = snapshots * sum(min(package.pages, pages_per_package) for package in packages if package.language == target)
+def quantities_of(factory: Factory, rates: Mapping[str, Any]) -> dict[str, float]:
+    """What the profile asks for, in the units of the rates: pages, chats, instructions, tokens, steps and so on."""
+    profile: Profile = factory.loaded.profile
+    pages, target_pages = _pages(profile, rates)
     sources, training = profile.translation.sources, profile.training
     tasks = len(profile.evalita.raw.tasks)
+    wanted = {
+        "chats": sources.max_chats,
+        "instructions": sources.max_instructions,
+        "evalita_rows": tasks * (profile.evalita.instructions.max_train_rows or 0) or None,
+    }
+    if factory.data.root is None:  # the samples are small: no more than they hold
+        wanted = {name: min(count or most, most) for (name, count), most in zip(wanted.items(), rates["samples"].values(), strict=True)}
+    rows = {name: float(count or 0) for name, count in wanted.items()}
     return {
+        **rows,
         "build": 1,
-        "snapshots": snapshots,
         "pages": pages,
         "target_pages": target_pages,
         "replay_documents": profile.corpus.web.replay.documents,
         "evaluation_documents": 2 * profile.corpus.web.evaluation_text.documents,
-        "chats": sources.max_chats or 0,
-        "instructions": sources.max_instructions or 0,
-        "evalita_rows": tasks * (profile.evalita.instructions.max_train_rows or 0),
         "tokens": training.tokens.token_budget or 0,
         "adaptation_tokens": _tokens_of(training.adaptation, training.tokens.row_tokens, training.tokens.token_budget or 0),
-        "instruction_tokens": _tokens_of(training.instruction, training.instruction.max_tokens, (sources.max_instructions or 0) * 200),
-        "chat_tokens": _tokens_of(training.chat, training.chat.max_tokens, (sources.max_chats or 0) * 400),
-        "evalita_tokens": _tokens_of(training.evalita, training.evalita.max_tokens, tasks * (profile.evalita.instructions.max_train_rows or 0) * 120),
+        "instruction_tokens": _tokens_of(training.instruction, training.instruction.max_tokens, rows["instructions"] * 200),
+        "chat_tokens": _tokens_of(training.chat, training.chat.max_tokens, rows["chats"] * 400),
+        "evalita_tokens": _tokens_of(training.evalita, training.evalita.max_tokens, rows["evalita_rows"] * 120),
         "answers": tasks * (training.evaluation.evalita_rows_per_task or 0),
         "passages": training.evaluation.passages,
     }
+
+
+def _pages(profile: Profile, rates: Mapping[str, Any]) -> tuple[float, float]:
+    """Pages of all snapshots, and those of the target language. A user's own WARC files are not counted beforehand."""
+    snapshot, count = profile.corpus.web.snapshot, len(profile.snapshots)
+    if snapshot.source == "folder":
+        return 0.0, 0.0
+    bundled = rates["bundled_pages"]
+    total, target = bundled["all"], bundled["target"]
+    for package in snapshot.sample.packages if snapshot.source != "bundled" else ():
+        pages = min(package.pages, rates["package_pages"].get(package.name, rates["package_pages"]["default"]))
+        total += pages
+        target += pages if package.language == profile.language.code else 0
+    return float(count * total), float(count * target)
 
 
 def _tokens_of(fit: Any, row_tokens: int, available: float) -> float:
@@ -103,7 +116,9 @@ def _measured(stage: Stage, factory: Factory) -> list[BuildRecord]:
             record = store.record(stage.asset, partition, ref=factory.loaded.profile.name)
         except NotPublished:
             return []
-        if record.inputs["config"] != json.loads(json.dumps({**config, "partition": partition})):
+        setup = setup_of(stage, factory.workplace, partition)
+        files = {factory.data.relative(path) for path in (stage.user_files(setup) if stage.user_files else ())}
+        if record.inputs["config"] != json.loads(json.dumps({**config, "partition": partition})) or set(record.inputs["user_files"]) != files:
             return []
         found.append(record)
     return found
@@ -118,15 +133,15 @@ def _from_records(stage: Stage, records: list[BuildRecord], factory: Factory) ->
 
 def _from_rates(stage: Stage, rates: Mapping[str, Any], quantities: Mapping[str, float], factory: Factory) -> Estimate:
     rate = rates["assets"][stage.asset]
-    count = quantities[rate["per"]]
+    count, made = quantities[rate["per"]], quantities[rate.get("rows_per", rate["per"])]
     size = _model_scale(factory.loaded.profile, rates) if rate.get("scales_with_model") else 1.0
     return Estimate(
         asset=stage.asset,
-        rows=count * rate["rows"],
-        bytes=count * rate["bytes"] * (size if rate.get("bytes_scale") else 1.0),
+        rows=made * rate["rows"],
+        bytes=made * rate["bytes"] * (size if rate.get("bytes_scale") else 1.0),
         core_hours=count * rate["core_seconds"] * size / 3600,
         gpu_hours=count * rate.get("gpu_seconds", 0.0) / 3600,
-        basis=f"{count:,.0f} {rate['per'].replace('_', ' ')}",
+        basis=f"{count:,.0f} {rate['per'].replace('_', ' ')}" if count else "not known beforehand",
     )
 
 

@@ -31,6 +31,10 @@ MAX_SNAPSHOTS = 99
 """From 100 upstream partitions on, Dagster stops to track staleness without a word (reference: dagster.md, section 6)."""
 
 
+_UNION_TAGS = {"SmolLM2Base", "TinyBase", "FolderBase", "HubBase", "smollm2", "tiny", "folder", "hub"}
+"""Tags that pydantic puts into the path of an error inside a choice of models; they are no keys of a profile."""
+
+
 class ProfileError(TransumanzaError):
     """A profile, or a key of it, cannot be used."""
 
@@ -206,7 +210,7 @@ def _apply(values: dict[str, Any], override: str, profile: str) -> None:
 def _explain(error: ValidationError, profile: str) -> str:
     problems = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
+        key = ".".join(str(part) for index, part in enumerate(fault["loc"]) if not (index and fault["loc"][index - 1] in ("base", "chat_base") and part in _UNION_TAGS))
         if fault["type"] == "extra_forbidden":
             known = _known_keys(fault["loc"])
             near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)

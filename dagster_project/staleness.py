@@ -104,8 +104,16 @@ def _changed_values(kind: str, then: Any, now: Any, path: str = "") -> Iterator[
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         for key in sorted(then.keys() | now.keys(), key=str):
             yield from _changed_values(kind, then.get(key), now.get(key), f"{path}.{key}" if path else str(key))
+    elif then is None or now is None:
+        if then != now:
+            yield f"{kind}: {path} is {'new' if then is None else 'gone'}"
     elif _plain(then) != _plain(now):
-        yield f"{kind}: {path} was {then!r}, is {now!r}"
+        yield f"{kind}: {path} was {_short(then)}, is {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return f"{text[:13]}…{text[-1]}" if isinstance(value, str) and len(value) >= 64 else text
 
 
 def _plain(value: Any) -> Any:

@@ -113,8 +113,8 @@ class StageContext(StageSetup):
         return value
 
     def progress(self, total: int | None, label: str, unit: str = "") -> tqdm:
-        """A progress bar for work a person waits for."""
-        return tqdm(total=total, desc=f"{self.asset}: {label}", unit=unit or "item", mininterval=1.0, dynamic_ncols=True)
+        """A progress bar for work a person waits for; none where nobody watches (no terminal)."""
+        return tqdm(total=total, desc=f"{self.asset}: {label}", unit=unit or "item", mininterval=1.0, dynamic_ncols=True, disable=None)
 
 
 @dataclass(frozen=True)
@@ -278,9 +278,10 @@ def run_stage(
         StageError: a partition is missing or not wanted.
         TransumanzaError: inputs, settings or files cannot be used; nothing is published then.
     """
-    if stage.partitioned != (partition is not None):
-        need = f"needs one of the snapshots {list(workplace.snapshots)}" if stage.partitioned else "takes no partition"
-        raise StageError(f"{stage.asset} {need}; got {partition!r}")
+    if stage.partitioned and partition not in workplace.snapshots:
+        raise StageError(f"{stage.asset} is made per snapshot; name one with --partition: {', '.join(workplace.snapshots)} (got {partition!r})")
+    if not stage.partitioned and partition is not None:
+        raise StageError(f"{stage.asset} takes no partition; got {partition!r}")
     with explained_disk_errors(workplace.home):
         inputs = resolve_inputs(stage, graph, workplace, partition)
         fingerprint = fingerprint_of(stage, workplace, partition, inputs)

@@ -78,7 +78,7 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message],
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str, spans: Sequence[tuple[int, int]]) -> Example:
     """Ids of a text and whether each token begins inside one of the character spans."""
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)  # long ones are cut or dropped below
     wanted = [any(start <= begin < stop for start, stop in spans) for begin, _ in encoded["offset_mapping"]]
     return list(encoded["input_ids"]), wanted
 

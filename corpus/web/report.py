@@ -63,6 +63,11 @@ def why(url: str, documents: Mapping[str, PublishedVersion], clean: PublishedVer
             for row in skipped.iter_rows(named=True)
         )
     if clean is not None:
-        rows = clean.scan("ledger").filter(pl.col("url") == url).collect().iter_rows(named=True)
-        found.extend({"step": "clean_corpus", **row} for row in rows)
+        ledger = clean.scan("ledger")
+        for row in ledger.filter(pl.col("url") == url).collect().iter_rows(named=True):
+            entry = {"step": "decisions" if row["failed_rules"] else "clean_corpus", **row}
+            if row["reason"] == "duplicate":
+                kept = ledger.filter((pl.col("cluster_id") == row["cluster_id"]) & pl.col("kept")).select("url").collect()
+                entry["kept_instead"] = kept["url"].to_list()
+            found.append(entry)
     return found

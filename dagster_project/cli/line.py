@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 import yaml
 
-from dagster_project.cli.tables import human_bytes, human_hours, text_table
 from dagster_project.factory import Factory, home_folder, make_factory
 from dagster_project.instance import dagster_home, environment_lines
 from dagster_project.profile import DEFAULT_PROFILE, load_profile
+from dagster_project.tables import human_bytes, human_hours, text_table
 from foundation.errors import TransumanzaError
 from foundation.store import NotPublished
 
@@ -87,7 +87,7 @@ def plan(
     typer.echo(text_table(("asset", "rows", "disk", "core time", "GPU time", "basis"), table, right=(1, 2, 3, 4)))
     core, gpu = sum(row.core_hours for row in rows), sum(row.gpu_hours for row in rows)
     typer.echo(f"\nin all: {human_hours(core)} of one core, {human_hours(gpu) if gpu else 'nothing'} of a GPU, {human_bytes(sum(row.bytes for row in rows))} on disk")
-    typer.echo(f"what this store has not measured is estimated from rates of {rates_machine()}; no GPU was measured yet")
+    typer.echo(f"what this store has not measured is estimated from rates of {rates_machine()}; no GPU was measured yet; files that versions share count each time")
 
 
 def status(
@@ -113,6 +113,7 @@ def status(
     follow = would_follow(make_factory(offline=True), found)
     if follow:
         typer.echo(f"\nwould follow, where rows change: {', '.join(follow)}")
+    typer.echo(f"\nstore: {home_folder() / 'store'}")
 
 
 def summary() -> None:
@@ -180,7 +181,7 @@ def _print_summary(factory: Factory, before: set[str] | None, *, stopped: bool =
         state = "published" if fresh else ("" if before is None or stopped else "reused")
         size = f"{version.rows:,}" if version.tables else human_bytes(version.bytes)
         rows.append((name, record.version, size, f"{record.seconds:.1f}", gates or state))
-    typer.echo(text_table(("asset", "version", "rows", "seconds", ""), rows, right=(2, 3)))
+    typer.echo(text_table(("asset", "version", "rows or size", "seconds to build", ""), rows, right=(2, 3)))
     if stopped:
         typer.echo(f"\n{published} published before the line stopped")
     elif before is not None:

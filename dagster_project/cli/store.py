@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli.tables import human_bytes, text_table
 from dagster_project.factory import home_folder
 from dagster_project.profile import load_profile
+from dagster_project.tables import human_bytes, text_table
 from foundation.errors import TransumanzaError
 from foundation.store import BuildRecord, NotPublished, PublishedVersion, Store, StoreError
 
@@ -32,6 +32,7 @@ def list_versions() -> None:
                 name = asset if partition is None else f"{asset}[{partition}]"
                 rows.append((name, ref, published.version, f"{published.rows:,}", human_bytes(published.bytes)))
     typer.echo(text_table(("asset", "reference", "version", "rows", "size"), rows, right=(3, 4)))
+    typer.echo(f"\nstore: {store.root}")
 
 
 @app.command()
@@ -86,6 +87,8 @@ def verify(
                     faults.extend(published.damage(hashes=hashes))
     for fault in faults:
         typer.echo(fault)
+    if not checked and not faults:
+        raise TransumanzaError(f"nothing is published in {store.root}")
     if faults:
         raise TransumanzaError(f"{len(faults)} files are damaged; materialize their assets again")
     typer.echo(f"{len(checked)} versions are whole")
@@ -96,7 +99,9 @@ def _ancestry(store: Store, record: BuildRecord, depth: int) -> list[str]:
     lines = [f"{'  ' * depth}{name}@{record.version}  {record.started_at[:16]}  code {record.inputs['code_version']}"]
     lines += [f"{'  ' * (depth + 1)}file {path} sha256 {digest}" for path, digest in record.inputs["user_files"].items()]
     for upstream, value in record.inputs["upstream"].items():
-        parts = {None: value} if "version" in value else value
+        # A partitioned asset reads the same partition of a partitioned one, recorded as one version.
+        same = record.partition if record.partition in store.partitions(upstream) else None
+        parts = {same: value} if "version" in value else value
         for part, entry in parts.items():
             found = [build for build in store.builds(upstream, part) if (build.version, build.data_version) == (entry["version"], entry["data_version"])]
             if found:

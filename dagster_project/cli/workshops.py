@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli.tables import text_table
 from dagster_project.factory import data_folder, make_factory
+from dagster_project.tables import text_table
 from foundation.errors import TransumanzaError
 from foundation.store import PublishedVersion
 
@@ -41,7 +41,7 @@ def why(url: Annotated[str, typer.Argument(help="The page's address, as it was c
         what = "kept" if entry["kept"] else f"dropped: {entry['reason']}"
         typer.echo(f"{entry['url']} [{entry['snapshot']}] {what} (decided by {entry['step']})")
         for name, value in entry.items():
-            if name not in ("url", "snapshot", "kept", "step", "reason") and value not in (None, []):
+            if name not in ("url", "snapshot", "kept", "step", "reason") and value not in (None, "", []):
                 typer.echo(f"  {name.replace('_', ' ')}: {value}")
 
 
@@ -54,7 +54,7 @@ def status() -> None:
         (row.task, f"present ({row.origin})" if row.present else "missing", ", ".join(row.licences), "may be released" if row.redistributable else "not for release", row.where)
         for row in task_status(data_folder())
     ]
-    typer.echo(text_table(("task", "files", "licence", "", "where to ask"), rows))
+    typer.echo(text_table(("task", "files", "licence", "release", "where to ask"), rows))
     typer.echo("\nwhere files go, below TRANSUMANZA_DATA:")
     for row in task_status(data_folder()):
         typer.echo(f"  {row.task}: {', '.join(row.put)}")
@@ -84,5 +84,6 @@ def preview(
         raise TransumanzaError(f"there is no asset {asset!r}; name instruction_model, chat_model or evalita_model")
     for line in preview_rows(factory.stages[asset], factory.workplace, factory.stages, rows=rows):
         for piece, has_loss in line:
-            typer.secho(piece, fg=typer.colors.GREEN if has_loss else None, nl=False)
+            shown = piece if sys.stdout.isatty() or not has_loss else f"⟦{piece}⟧"  # brackets where there is no colour
+            typer.secho(shown, fg=typer.colors.GREEN if has_loss else None, nl=False)
         typer.echo("\n")

@@ -62,7 +62,8 @@ def run_shards(
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     waiting = [index for index, output in enumerate(outputs) if not output.exists()]
     step = ShardStep(function, [shards[index] for index in waiting], [str(outputs[index]) for index in waiting])
-    with tqdm(total=len(shards), initial=len(shards) - len(waiting), desc=label or name, unit="shard", mininterval=1.0) as bar:
+    done = len(shards) - len(waiting)
+    with tqdm(total=len(shards), initial=done, desc=label or name, unit="shard", mininterval=1.0, disable=None) as bar:
         try:
             if workers <= 1 or len(waiting) <= 1:
                 for index in range(len(step)):

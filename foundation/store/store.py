@@ -73,6 +73,9 @@ class Store:
         try:
             _, fingerprint = _read_ref(path)
         except FileNotFoundError:
+            partitions = self.partitions(asset) if partition is None else []
+            if partitions:
+                raise NotPublished(f"{asset} is made per snapshot; name one with --partition: {', '.join(partitions)}") from None
             raise NotPublished(
                 f"{_name(asset, partition)} is not published under {ref!r} in {self.root}; materialize it first "
                 f"(`dagster asset materialize -m dagster_project.definitions --select {asset}"

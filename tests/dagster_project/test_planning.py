@@ -1,0 +1,31 @@
+"""Plans before anything is built: every asset has rates, and the counts agree with one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dagster_project.factory import Factory
+from dagster_project.planning import RATES, estimates
+from dagster_project.profile import load_profile
+from foundation.sources.data import DataFolder
+
+
+@pytest.mark.parametrize("profile", ["demo", "smoke"])
+def test_plan_of_an_empty_store(profile: str, tmp_path: Path) -> None:
+    factory = Factory(load_profile(profile, []), tmp_path, DataFolder(None), offline=True)
+    rows = {row.asset: row for row in estimates(factory)}
+    assert set(rows) == set(factory.stages) == set(yaml.safe_load(RATES.read_text(encoding="utf-8"))["assets"])
+    assert rows["documents"].rows >= rows["signals"].rows * 0.9 >= rows["clean_corpus"].rows * 0.9 > 0
+    assert rows["adapted_model"].core_hours > 0
+    assert sum(row.bytes for row in rows.values()) > 0
+
+
+def test_more_tokens_cost_more(tmp_path: Path) -> None:
+    def hours(*overrides: str) -> float:
+        factory = Factory(load_profile("demo", list(overrides)), tmp_path, DataFolder(None), offline=True)
+        return next(row.core_hours for row in estimates(factory) if row.asset == "adapted_model")
+
+    assert hours("training.tokens.token_budget=57000") == pytest.approx(2 * hours("training.tokens.token_budget=28500"))
