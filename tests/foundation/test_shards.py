@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from foundation.execution import ExecutionError, run_shards
+from foundation.execution.datatrove_step import ShardStep
 
 
 def square(shard: int, output: Path) -> None:
@@ -54,3 +55,13 @@ def test_killed_worker_is_said_and_does_not_hang(tmp_path: Path) -> None:
     paths = run_shards(square, [1, 2, 3, 4], tmp_path, "squares", suffix=".json", workers=2)
     assert [json.loads(path.read_text())["square"] for path in paths] == [1, 4, 9, 16]
     assert not list(tmp_path.glob("squares/*.part"))
+
+
+def test_the_step_is_one_that_datatrove_runs(tmp_path: Path) -> None:
+    """datatrove's executors (Slurm and Ray among them) take the same step: one task is one shard."""
+    from datatrove.executor import LocalPipelineExecutor
+
+    outputs = [tmp_path / f"{index}.json" for index in range(2)]
+    step = ShardStep(square, [7, 8], [str(path) for path in outputs])
+    LocalPipelineExecutor(pipeline=[step], tasks=len(step), workers=1, logging_dir=str(tmp_path / "logs")).run()
+    assert [json.loads(path.read_text())["square"] for path in outputs] == [49, 64]
