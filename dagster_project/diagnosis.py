@@ -15,8 +15,8 @@ from dagster_project.factory import Factory
 from foundation.sources.debian import DebianPackages
 
 NEEDED = {
-    "corpus": ("fastwarc", "resiliparse", "trafilatura", "fasttext", "spacy", "rensa", "datatrove"),
-    "translation": ("ctranslate2", "sentencepiece", "markdown_it", "sacrebleu"),
+    "corpus": ("fastwarc", "resiliparse", "trafilatura", "fasttext", "spacy", "rensa"),
+    "translation": ("ctranslate2", "sentencepiece"),
     "training": ("torch", "transformers", "peft", "bitsandbytes", "safetensors"),
     "ui": ("dagster_webserver",),
 }
