@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SERVICES := $(VENV)/.services
 PROFILE ?= demo
 SET ?=
 export TRANSUMANZA_PROFILE ?= $(PROFILE)
@@ -27,8 +28,12 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
-test-services: $(READY)
-	$(BIN)/python -m pytest -m services
+$(SERVICES): $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat --editable '.[services]'
+	@touch $@
+
+test-services: $(SERVICES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m services
 
 ui: $(READY)
 	@lines="$$($(BIN)/transumanza env)" && eval "$$lines" && exec $(BIN)/dagster-webserver --module-name dagster_project.definitions --host 127.0.0.1 --port $${PORT:-3000}

@@ -10,9 +10,14 @@ from dagster_project.factory import Factory
 from dagster_project.metadata import materialize_result
 from dagster_project.tables import human_bytes
 from foundation.errors import TransumanzaError
+from foundation.execution import JobSubmitted
 from foundation.stages import Stage, StageResult, code_version
 
 logger = logging.getLogger(__name__)
+
+JOB = "job"
+"""Metadata key of a step that ends because its work is with a cluster: the cluster's job."""
+_JOB_FIELDS = ("shards done", "shards", "logs")
 
 
 def assets_of(factory: Factory) -> list[dg.AssetsDefinition]:
@@ -40,12 +45,28 @@ def _asset(stage: Stage, factory: Factory, snapshots: dg.StaticPartitionsDefinit
         partition = context.partition_key if stage.partitioned else None
         try:
             result = factory.run(stage.asset, partition, run=context.run_id)
+        except JobSubmitted as submitted:
+            raise dg.Failure(description=str(submitted), metadata=_job(submitted), allow_retries=False) from None
         except TransumanzaError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         logger.info(said(result))
         return materialize_result(result, partitioned=stage.partitioned)
 
     return body
+
+
+def handed_over(event: object) -> str | None:
+    """What a failed step says whose work is with a cluster; ``None`` for every other event, so for true failures too."""
+    failure = getattr(getattr(event, "event_specific_data", None), "user_failure_data", None)
+    return str(failure.description) if failure is not None and JOB in (failure.metadata or {}) else None
+
+
+def job_of(event: dg.DagsterEvent) -> JobSubmitted:
+    """The exception behind such a step, as it crossed Dagster's events."""
+    failure = event.step_failure_data.user_failure_data
+    assert failure is not None and failure.metadata is not None
+    job, done, total, logs = (failure.metadata[name].value for name in (JOB, *_JOB_FIELDS))
+    return JobSubmitted(str(failure.description), job_id=str(job), done=int(str(done)), total=int(str(total)), logs=str(logs))
 
 
 def said(result: StageResult) -> str:
@@ -56,6 +77,16 @@ def said(result: StageResult) -> str:
     done = "nothing changed, reused" if result.reused else f"published in {record.seconds:.1f} s"
     failed = "" if record.passed else f"; FAILED GATES: {', '.join(gate.name for gate in record.gates if not gate.passed)}"
     return f"{name}: {done}, version {published.version}, {rows}{failed}"
+
+
+def _job(submitted: JobSubmitted) -> dict[str, dg.MetadataValue]:
+    done, total, logs = _JOB_FIELDS
+    return {
+        JOB: dg.MetadataValue.text(submitted.job_id),
+        done: dg.MetadataValue.int(submitted.done),
+        total: dg.MetadataValue.int(submitted.total),
+        logs: dg.MetadataValue.path(submitted.logs),
+    }
 
 
 def _check_spec(stage: Stage, gate: str) -> dg.AssetCheckSpec:

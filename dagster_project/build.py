@@ -7,7 +7,7 @@ import os
 
 import dagster as dg
 
-from dagster_project.assets import assets_of
+from dagster_project.assets import assets_of, handed_over
 from dagster_project.automation import retraining_sensor
 from dagster_project.factory import Factory, make_factory
 
@@ -35,22 +35,32 @@ def quiet_console(context: dg.InitLoggerContext) -> logging.Logger:
     console = logging.getLogger("transumanza.console")
     console.setLevel(context.logger_config["log_level"])
     console.propagate = False
-    if not console.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_OneLine())
-        console.addHandler(handler)
+    handler = logging.StreamHandler()  # a new one: standard error may be another than in an earlier run
+    handler.setFormatter(_OneLine())
+    console.handlers = [handler]
     return console
 
 
 class _OneLine(logging.Formatter):
-    """Time, level where it matters, message; of a failed step also the reason, which Dagster keeps in its event."""
+    """Time, level where it matters, message; of a failed step also the reason, which Dagster keeps in its event.
+
+    A step whose work went to a cluster has failed for Dagster alone: it is told without an alarm.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         metadata = getattr(record, "dagster_meta", None)
         message = record.getMessage()
-        if isinstance(metadata, dict):
-            message = str(metadata.get("orig_message") or message) + _reason(metadata.get("dagster_event"))
         stamp = self.formatTime(record, "%H:%M:%S")
+        if isinstance(metadata, dict):
+            event = metadata.get("dagster_event")
+            waits = handed_over(event)
+            if waits is not None:
+                return f"{stamp} {waits}"
+            message = str(metadata.get("orig_message") or message)
+            first = getattr(getattr(event, "event_specific_data", None), "first_step_failure_event", None)
+            if handed_over(first) is not None:  # the run that such a step ended: told already
+                return f"{stamp} {message}"
+            message += _reason(event)
         level = "" if record.levelno < logging.WARNING else f"{record.levelname} "
         return f"{stamp} {level}{message}"
 

@@ -45,6 +45,7 @@ def diagnose(factory: Factory) -> list[Finding]:
         *_inputs(factory),
         *_base_models(factory),
         *_gpu(),
+        *_engine(factory),
         *_environment(),
     ]
 
@@ -114,6 +115,16 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("ok", "an NVIDIA driver")
     else:
         yield Finding("note", "no GPU: training runs on the CPU", "fine for demo and smoke; a model of billions of parameters needs one")
+
+
+def _engine(factory: Factory) -> Iterator[Finding]:
+    engine = factory.loaded.profile.execution.engine
+    if engine == "slurm" and shutil.which("sbatch") is None:
+        yield Finding("problem", "execution.engine is slurm, and there is no sbatch here", "run on a login node of the cluster, or set execution.engine: local")
+    elif engine == "ray" and importlib.util.find_spec("ray") is None:
+        yield Finding("problem", "execution.engine is ray, and the package is missing", "pip install -c constraints.txt -e '.[ray]'")
+    elif engine != "local":
+        yield Finding("ok", f"shards run on {engine}")
 
 
 def _environment() -> Iterator[Finding]:

@@ -20,6 +20,7 @@ import translation.release
 import translation.stages
 from dagster_project.profile import LoadedProfile, load_profile
 from foundation.errors import TransumanzaError
+from foundation.execution import Engine
 from foundation.sources.data import DataFolder
 from foundation.stages import Stage, StageError, StageResult, Workplace, run_stage
 from foundation.store import Store
@@ -93,7 +94,7 @@ class Factory:
             snapshots=profile.snapshots,
             data=self.data,
             seed=profile.seed,
-            workers=profile.workers,
+            engine=Engine(profile.execution, profile.workers),
             offline=self.offline,
             allow_failed_gates=profile.allow_failed_gates,
             recorded_profile=self.loaded.values,

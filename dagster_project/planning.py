@@ -14,6 +14,9 @@ from typing import Any
 
 import yaml
 
+from corpus.web.crawl import is_crawl_name
+from corpus.web.crawl_costs import CrawlCosts, SelectedRecords, cheaper, crawl_costs, published_share, sites, sizes
+from corpus.web.sample import SAMPLE_NAME
 from dagster_project.factory import Factory
 from dagster_project.profile import Profile
 from foundation.stages import Stage, config_of, setup_of
@@ -49,6 +52,46 @@ def estimates(factory: Factory) -> list[Estimate]:
     return found
 
 
+@dataclass(frozen=True)
+class CrawlPlan:
+    """What reading one crawl takes, in both ways and from both kinds of place; ``chosen`` is the profile's way."""
+
+    snapshot: str
+    chosen: str
+    costs: tuple[CrawlCosts, ...]
+    advice: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return {"snapshot": self.snapshot, "chosen": self.chosen, "costs": [cost.as_dict() for cost in self.costs], "advice": list(self.advice)}
+
+
+def crawl_plans(factory: Factory) -> list[CrawlPlan]:
+    """Requests, bytes and days of each of the profile's crawls of Common Crawl, by index and by scan."""
+    web = factory.loaded.profile.corpus.web
+    selection, plans = web.snapshot.selection, []
+    for snapshot in _crawls(factory.loaded.profile):
+        selected = _selected(factory, snapshot)
+        pairs = {site: crawl_costs(selection, site, selected=selected) for site in sites(web.access)}
+        costs = tuple(cost for pair in pairs.values() for cost in pair)
+        plans.append(CrawlPlan(snapshot, selection.way, costs, tuple(cheaper(pair, site) for site, pair in pairs.items())))
+    return plans
+
+
+def _crawls(profile: Profile) -> list[str]:
+    settings = profile.corpus.web.snapshot
+    return [name for name in profile.snapshots if is_crawl_name(name) and name not in settings.corpora and settings.source != "folder"]
+
+
+def _selected(factory: Factory, snapshot: str) -> SelectedRecords | None:
+    """What the published selection of a crawl holds, where it was made with the present settings."""
+    record = next(iter(_measured(factory.stages["snapshot"], factory, snapshot)), None)
+    if record is None or "selected" not in record.statistics:
+        return None
+    rows, sizes_of = record.statistics["selected"], record.statistics["selected_bytes"]
+    return SelectedRecords(rows.get("warc", 0), sizes_of.get("warc", 0), rows.get("robotstxt", 0), sizes_of.get("robotstxt", 0))
+
+
 def rates_machine() -> str:
     """Where the rates were measured."""
     return str(yaml.safe_load(RATES.read_text(encoding="utf-8"))["machine"])
@@ -58,7 +101,8 @@ def quantities_of(factory: Factory, rates: Mapping[str, Any]) -> dict[str, float
     """What the profile asks for, in the units of the rates: pages, chats, instructions, tokens, steps and so on."""
     profile: Profile = factory.loaded.profile
     pages, target_pages = _pages(profile, rates)
-    sources, training = profile.translation.sources, profile.training
+    read, wanted_of_crawls = _pages_of_crawls(profile)
+    sources, training, selection = profile.translation.sources, profile.training, profile.corpus.web.snapshot.selection
     tasks = len(profile.evalita.raw.tasks)
     wanted = {
         "chats": sources.max_chats,
@@ -71,8 +115,10 @@ def quantities_of(factory: Factory, rates: Mapping[str, Any]) -> dict[str, float
     return {
         **rows,
         "build": 1,
-        "pages": pages,
-        "target_pages": target_pages,
+        "made_pages": pages,
+        "pages": pages + (read if selection.way == "scan" else 0),
+        "selected_pages": read if selection.way == "index" else 0,
+        "target_pages": target_pages + wanted_of_crawls,
         "replay_documents": profile.corpus.web.replay.documents,
         "evaluation_documents": 2 * profile.corpus.web.evaluation_text.documents,
         "tokens": training.tokens.token_budget or 0,
@@ -86,8 +132,9 @@ def quantities_of(factory: Factory, rates: Mapping[str, Any]) -> dict[str, float
 
 
 def _pages(profile: Profile, rates: Mapping[str, Any]) -> tuple[float, float]:
-    """Pages of all snapshots, and those of the target language. A user's own WARC files are not counted beforehand."""
-    snapshot, count = profile.corpus.web.snapshot, len(profile.snapshots)
+    """Pages of the made snapshots and those of the target language. Files of others are not counted beforehand."""
+    snapshot = profile.corpus.web.snapshot
+    count = sum(SAMPLE_NAME.fullmatch(name) is not None for name in profile.snapshots)
     if snapshot.source == "folder":
         return 0.0, 0.0
     bundled = rates["bundled_pages"]
@@ -99,18 +146,30 @@ def _pages(profile: Profile, rates: Mapping[str, Any]) -> tuple[float, float]:
     return float(count * total), float(count * target)
 
 
+def _pages_of_crawls(profile: Profile) -> tuple[float, float]:
+    """Pages read of the profile's crawls of Common Crawl, and those of the target language among them."""
+    selection, count = profile.corpus.web.snapshot.selection, len(_crawls(profile))
+    if not count:
+        return 0.0, 0.0
+    drawn = float(sizes()["captures"]) * selection.share * count
+    if selection.way == "scan" and selection.max_files is not None:
+        drawn = min(drawn, selection.max_files * float(sizes()["captures"]) / float(sizes()["warc_files"]) * count)
+    wanted = drawn * published_share(selection.languages)
+    return (wanted if selection.way == "index" else drawn), wanted
+
+
 def _tokens_of(fit: Any, row_tokens: int, available: float) -> float:
     if fit.steps is not None:
         return float(fit.steps * fit.rows_per_step * row_tokens)
     return float(fit.epochs * available)
 
 
-def _measured(stage: Stage, factory: Factory) -> list[BuildRecord]:
-    """The builds behind this profile's references, where their settings are the present ones; empty if one is not."""
+def _measured(stage: Stage, factory: Factory, only: str | None = None) -> list[BuildRecord]:
+    """The builds behind this profile's references (of one snapshot), where their settings are the present ones; empty if one is not."""
     store, config = factory.workplace.store, config_of(stage, factory.loaded.sections)
     found = []
     for candidate, partition in factory.builds():
-        if candidate.asset != stage.asset:
+        if candidate.asset != stage.asset or only not in (None, partition):
             continue
         try:
             record = store.record(stage.asset, partition, ref=factory.loaded.profile.name)
@@ -135,13 +194,15 @@ def _from_rates(stage: Stage, rates: Mapping[str, Any], quantities: Mapping[str,
     rate = rates["assets"][stage.asset]
     count, made = quantities[rate["per"]], quantities[rate.get("rows_per", rate["per"])]
     size = _model_scale(factory.loaded.profile, rates) if rate.get("scales_with_model") else 1.0
+    more = rate.get("also", {"per": "build", "core_seconds": 0.0, "bytes": 0.0})
+    others = quantities[more["per"]]
     return Estimate(
         asset=stage.asset,
         rows=made * rate["rows"],
-        bytes=made * rate["bytes"] * (size if rate.get("bytes_scale") else 1.0),
-        core_hours=count * rate["core_seconds"] * size / 3600,
+        bytes=made * rate["bytes"] * (size if rate.get("bytes_scale") else 1.0) + others * more["bytes"],
+        core_hours=(count * rate["core_seconds"] * size + others * more["core_seconds"]) / 3600,
         gpu_hours=count * rate.get("gpu_seconds", 0.0) / 3600,
-        basis=f"{count:,.0f} {rate['per'].replace('_', ' ')}" if count else "not known beforehand",
+        basis=f"{count:,.0f} {rate['per'].replace('_', ' ')}" if count else f"{others:,.0f} {more['per'].replace('_', ' ')}" if others and "also" in rate else "not known beforehand",
     )
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from corpus.evalita.settings import EvalitaSettings
 from corpus.web.settings import WebSettings
 from foundation.errors import TransumanzaError
+from foundation.execution import ExecutionSettings
 from foundation.language.settings import LanguageSettings
 from foundation.release import ReleaseSettings
 from foundation.settings import PROFILES_ROOT, Settings, run_key
@@ -54,6 +55,7 @@ class Profile(Settings):
     language: LanguageSettings
     snapshots: tuple[str, ...] = Field(min_length=1, max_length=MAX_SNAPSHOTS, description="Sources of documents, oldest first.")
     workers: int = run_key(1, ge=1, description="Processes of a sharded run; never changes a result.")
+    execution: ExecutionSettings = run_key(ExecutionSettings(), description="On what sharded runs are run: here, on Slurm, on Ray.")
     allow_failed_gates: tuple[str, ...] = run_key((), description="Assets whose failed gates do not stop what reads them.")
     corpus: CorpusSettings = CorpusSettings()
     evalita: EvalitaSettings = EvalitaSettings()

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from foundation.errors import TransumanzaError
+from foundation.execution import Engine
 from foundation.settings import content_of, file_sha256
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import Downloads
@@ -95,8 +96,13 @@ class StageContext(StageSetup):
     inputs: Inputs
     staging: Staging
     work: Path
-    workers: int
+    engine: Engine
     snapshots: tuple[str, ...]
+
+    @property
+    def workers(self) -> int:
+        """Processes of this machine that a build may use."""
+        return self.engine.workers
 
     def input(self, asset: str) -> PublishedVersion:
         """The one version of an upstream asset."""
@@ -121,7 +127,8 @@ class StageContext(StageSetup):
 class Stage:
     """The declaration of one asset; see the module docstring.
 
-    ``user_files`` and ``facts`` name what else decides the content before anything runs (files of the user, hashes of
+    ``sections`` decide what comes out, and count in the fingerprint. ``reads`` are sections that say where inputs are found and
+    how they are reached, which never changes a row. ``user_files`` and ``facts`` name what else decides the content before anything runs (files of the user, hashes of
     packages). ``fetch`` brings into the cache everything that the build would download.
     """
 
@@ -138,6 +145,7 @@ class Stage:
     description: str = ""
     owners: tuple[str, ...] = ("team:transumanza",)
     gates: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     user_files: Callable[[StageSetup], Sequence[Path]] | None = None
     facts: Callable[[StageSetup], Mapping[str, Any]] | None = None
     fetch: Callable[[StageSetup], object] | None = None
@@ -154,10 +162,15 @@ class Workplace:
     snapshots: tuple[str, ...]
     data: DataFolder
     seed: int
-    workers: int = 1
+    engine: Engine = field(default_factory=Engine)
     offline: bool = False
     allow_failed_gates: tuple[str, ...] = ()
     recorded_profile: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def workers(self) -> int:
+        """Processes of this machine that a build may use."""
+        return self.engine.workers
 
     @property
     def cache(self) -> Path:
@@ -254,7 +267,7 @@ def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, in
 def setup_of(stage: Stage, workplace: Workplace, partition: str | None) -> StageSetup:
     """The part of a workplace that a stage may read before it runs."""
     return StageSetup(
-        settings={path: workplace.sections[path] for path in stage.sections},
+        settings={path: workplace.sections[path] for path in (*stage.sections, *stage.reads)},
         data=workplace.data,
         downloads=Downloads(workplace.cache, workplace.offline),
         partition=partition,
@@ -276,6 +289,7 @@ def run_stage(
 
     Raises:
         StageError: a partition is missing or not wanted.
+        JobSubmitted: the work is with a cluster; the same call goes on with it.
         TransumanzaError: inputs, settings or files cannot be used; nothing is published then.
     """
     if stage.partitioned and partition not in workplace.snapshots:
@@ -323,7 +337,7 @@ def _build(
                 inputs=inputs,
                 staging=staging,
                 work=work,
-                workers=workplace.workers,
+                engine=workplace.engine,
                 snapshots=workplace.snapshots,
             )
         )

@@ -39,6 +39,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def stage_runner(home: Path) -> Callable[..., Any]:
     """Run stages in a store of their own: ``stage_runner(stages, sections, asset, partition=None, data=None)``."""
+    from foundation.execution import Engine
     from foundation.sources.data import DataFolder
     from foundation.stages import Stage, StageResult, Workplace, run_stage
     from foundation.store import Store
@@ -61,7 +62,7 @@ def stage_runner(home: Path) -> Callable[..., Any]:
             snapshots=snapshots,
             data=DataFolder(data),
             seed=20260101,
-            workers=workers,
+            engine=Engine(workers=workers),
         )
         return run_stage(graph[asset], graph, workplace, partition)
 

@@ -219,7 +219,7 @@ def _translate(
 ) -> tuple[dict[str, TranslatedText], dict[str, float]]:
     """Translations by text, and how fast they came."""
     engine, sentences = _section(context, _ENGINE, EngineSettings), _section(context, _SENTENCES, SentenceSettings)
-    run = TranslationRun(choice, sentences, engine.max_sentence_characters, engine.shard_sentences, context.workers)
+    run = TranslationRun(choice, sentences, engine.max_sentence_characters, engine.shard_sentences, context.engine)
     distinct = sorted(set(texts))
     clock = time.monotonic()
     found = dict(zip(distinct, translate_texts(distinct, run, context.work), strict=True))

@@ -1,7 +1,7 @@
 """Translation of whole texts: segments of all texts → unique sentences → shards → reassembly.
 
 A sentence that occurs many times is translated once. Sentences go to the engine sorted, in shards that depend on
-nothing but the set of sentences, so that the number of workers changes nothing. Sentences whose protected spans did not
+nothing but the set of sentences, so that what they run on changes nothing. Sentences whose protected spans did not
 come back are tried once more with another form of mark; then the source sentence stays, and is counted.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from foundation.execution.shards import run_shards
+from foundation.execution import Engine, run_shards
 from foundation.language.sentences import SPLITTER_VERSION, SentenceSettings
 from translation.engines.choice import open_engine
 from translation.engines.engine import EngineChoice, Translation
@@ -44,13 +44,13 @@ class TranslatedText:
 
 @dataclass(frozen=True)
 class TranslationRun:
-    """How texts are translated: the engine and the rules of segmentation."""
+    """How texts are translated: the translator, the rules of segmentation, and what the shards run on."""
 
     choice: EngineChoice
     sentences: SentenceSettings
     max_sentence_characters: int = 600
     shard_sentences: int = 500
-    workers: int = 1
+    engine: Engine = field(default_factory=Engine)
 
 
 def translate_texts(texts: Sequence[str], run: TranslationRun, work: Path, label: str = "translation") -> list[TranslatedText]:
@@ -84,7 +84,7 @@ def _translate_unique(
     unique = sorted({masked.text for masked in masks.values()})
     shards = [unique[start : start + run.shard_sentences] for start in range(0, len(unique), run.shard_sentences)]
     outputs = run_shards(
-        functools.partial(translate_shard, choice=run.choice), shards, work, name, workers=run.workers, label=f"{run.choice.kind}: {name}"
+        functools.partial(translate_shard, choice=run.choice), shards, work, name, engine=run.engine, label=f"{run.choice.kind}: {name}"
     )
     translations: dict[str, Translation] = {}
     for shard, output in zip(shards, outputs, strict=True):

@@ -6,94 +6,26 @@ import dataclasses
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import polars as pl
 
-from corpus.web import charts, clean, decisions, documents, duplicates, signals, snapshot
+from corpus.web import charts, clean, decisions, duplicates, signals
 from corpus.web.errors import WebCorpusError
 from corpus.web.previews import markdown_table
 from corpus.web.reporting import every_document, not_empty, ranked, section
 from corpus.web.rules import load_rules
-from corpus.web.settings import CleanSettings, DecisionSettings, DocumentSettings, DuplicateSettings, SignalSettings
+from corpus.web.settings import CleanSettings, DecisionSettings, DuplicateSettings, SignalSettings
 from foundation.execution import run_shards
-from foundation.language.identification import IdentificationSettings, model_path
+from foundation.language.identification import IdentificationSettings
 from foundation.language.overlap import OverlapIndex
 from foundation.language.settings import PhraseSettings, WordSettings
 from foundation.language.words import load_tokenizer
 from foundation.stages import StageContext, StageReport
 from foundation.store import GateResult, PublishedVersion
 
-DAMAGE = ("damaged_member", "truncated_record", "wrong_digest", "not_a_record")
 DECISION_ROWS = 5_000
 """Documents judged at a time."""
-
-def build_documents(context: StageContext) -> StageReport:
-    """Extract the candidates of every WARC file of the snapshot."""
-    settings = section(context, "corpus.web.documents", DocumentSettings)
-    identification = section(context, "language.identification", IdentificationSettings)
-    root = context.input("snapshot").files
-    run = documents.DocumentRun(
-        snapshot=str(context.partition),
-        root=str(root),
-        model=str(model_path(identification, context.downloads)),
-        label=identification.label,
-        settings=settings,
-    )
-    shards = [path.relative_to(root).as_posix() for path in snapshot.warc_files(root)]
-    folders = run_shards(
-        functools.partial(documents.extract_warc, run=run),
-        shards,
-        context.work,
-        "documents",
-        suffix="",
-        workers=context.workers,
-        label=f"documents: {context.partition}",
-    )
-    rows, skipped = documents.merge_shards(folders)
-    with context.staging.table(documents.DOCUMENTS) as table:
-        table.write(rows)
-    with context.staging.table(documents.SKIPPED) as table:
-        table.write(skipped)
-    return _documents_report(rows, skipped, settings)
-
-
-def _documents_report(rows: pl.DataFrame, skipped: pl.DataFrame, settings: DocumentSettings) -> StageReport:
-    reasons = _counts(skipped, "reason")
-    total = rows.height + sum(reasons.values())
-    damaged = sum(reasons.get(reason, 0) for reason in DAMAGE)
-    others = _counts(skipped.filter(pl.col("reason") == "other_language"), "language")
-    best = Counter(rows["language"].to_list())
-    sample = rows.select("url", "language", "language_score", "licence", pl.col("text").str.slice(0, 120)).head(5)
-    return StageReport(
-        {
-            "records": total,
-            "documents": rows.height,
-            "characters": int(rows["characters"].sum()),
-            "skipped": reasons,
-            "languages": dict(sorted(best.items())),
-            "other_languages": others,
-            "licences": dict(sorted(Counter(value or "unknown" for value in rows["licence"]).items())),
-        },
-        [
-            not_empty("not_empty", rows.height),
-            GateResult(
-                "damage_share",
-                damaged <= settings.max_damaged_share * total,
-                round(damaged / max(total, 1), 6),
-                settings.max_damaged_share,
-                "share of records lost to damage",
-            ),
-        ],
-        previews={"Documents": markdown_table(sample.to_dicts())},
-        plots={
-            "From records to documents": charts.bars(
-                "Records by outcome", [("documents", rows.height), *ranked(reasons)], logarithmic=True
-            ),
-            "Languages": charts.bars("Language of pages", ranked({**others, **_added(best, others)})[:12]),
-        },
-    )
-
 
 def build_signals(context: StageContext) -> StageReport:
     """Measure every document."""
@@ -109,7 +41,7 @@ def build_signals(context: StageContext) -> StageReport:
         shards,
         context.work,
         "signals",
-        workers=context.workers,
+        engine=context.engine,
         label=f"signals: {context.partition}",
     )
     written = 0
@@ -135,7 +67,7 @@ def build_decisions(context: StageContext) -> StageReport:
     settings = section(context, "corpus.web.decisions", DecisionSettings)
     rules = load_rules(settings.rules)
     index = OverlapIndex.build(_benchmark_items(context.input("benchmark_sets")), settings.overlap_words, settings.min_item_words)
-    texts = context.input("documents").scan("documents").select("document_id", "text", "language_score")
+    texts = context.input("documents").scan("documents").select("document_id", "text", "language_score", *decisions.RIGHTS_COLUMNS)
     measured = context.input("signals").scan("signals").drop("signature", "bands")
     failed: Counter[str] = Counter()
     first: Counter[str] = Counter()
@@ -146,7 +78,7 @@ def build_decisions(context: StageContext) -> StageReport:
         rows = texts.join(measured, on="document_id", how="inner").sort("document_id").collect()
         for part in rows.iter_slices(DECISION_ROWS):
             _measured_on_this_text(part)
-            decided = list(decisions.decide(part, rules, index))
+            decided = list(decisions.decide(part, rules, index, settings.rights))
             table.write(decided)
             total += len(decided)
             for row in decided:
@@ -159,6 +91,7 @@ def build_decisions(context: StageContext) -> StageReport:
         "documents": total,
         "passing": passing,
         "rules": rules.name,
+        "rights": settings.rights,
         "failed_rules": dict(sorted(failed.items())),
         "first_failed": dict(sorted(first.items())),
         "removed_lines": lines,
@@ -279,14 +212,6 @@ def _benchmark_items(version: PublishedVersion) -> list[tuple[str, str]]:
     return version.scan("items").select("benchmark", "text").collect().rows()
 
 
-def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
-    grouped = frame.group_by(column).agg(pl.col("pages").sum()).sort(column)
-    return {name: int(pages) for name, pages in grouped.iter_rows()}
-
-
 def _counts_of(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
-
-def _added(best: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
-    return {language: pages + others.get(language, 0) for language, pages in best.items()}

@@ -7,12 +7,13 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
 
-from corpus.web.rules import DERIVED, RuleSet
+from corpus.web.errors import WebCorpusError
+from corpus.web.rules import DERIVED, RIGHTS_RULES, RuleSet, failed_rights
 from corpus.web.signals import COUNTS, FLAGS, SHARES
 from foundation.language.overlap import OverlapIndex
 from foundation.store import TableSpec
@@ -33,20 +34,33 @@ DECISIONS = TableSpec(
         ]
     ),
     key=("document_id",),
-    description="What the rules say of each document. `removed_lines` are indices into the text split at line feeds; "
+    description="What the rules say of each document; rules of rights come first. `removed_lines` are indices into the text split at line feeds; "
     "`overlap` spans are in characters of the text that is left.",
 )
 
 
-def decide(rows: pl.DataFrame, rules: RuleSet, index: OverlapIndex) -> Iterator[dict[str, Any]]:
-    """Decisions for rows that hold document_id, text, language_score and the signals."""
+RIGHTS_COLUMNS = tuple(rule.column for rule in RIGHTS_RULES)
+"""Columns of documents that ``rights: general`` judges by."""
+
+
+def decide(
+    rows: pl.DataFrame, rules: RuleSet, index: OverlapIndex, rights: Literal["general", "research"]
+) -> Iterator[dict[str, Any]]:
+    """Decisions for rows that hold document_id, text, language_score, the signals and, for ``general``, the rights columns.
+
+    Raises:
+        WebCorpusError: a rights column is missing; a missing column is no permission.
+    """
+    missing = [name for name in RIGHTS_COLUMNS if rights == "general" and name not in rows.columns]
+    if missing:
+        raise WebCorpusError(f"documents have no columns {missing}, which `rights: general` judges by; materialize documents again")
     names = [*COUNTS, *SHARES, *FLAGS]
     for row in rows.iter_rows(named=True):
         removed = rules.removed_lines([line["flags"] for line in row["line_signals"]])
         left = without_lines(row["text"], removed)
         values = {name: row[name] for name in names}
         values |= dict(zip(DERIVED, (row["language_score"], len(left), len(left.split("\n"))), strict=True))
-        failed = rules.failed(values)
+        failed = [*(failed_rights(row) if rights == "general" else ()), *rules.failed(values)]
         yield {
             "document_id": row["document_id"],
             "passes_rules": not failed,

@@ -1,28 +1,42 @@
-"""Pages to text: the cascade that keeps the expensive extractor for pages that may be in the wanted language.
+"""Pages to text: the cascade that keeps expensive work for pages that may be in the wanted language.
 
-resiliparse gives a page's visible text in a millisecond; its language decides whether trafilatura, some ten times
-slower and more precise, reads the page at all.
+resiliparse gives a page's visible text in a millisecond or two; its language decides whether the page is read further. Then
+trafilatura, some ten times slower and more precise, extracts the main text, or resiliparse's text is taken.
+Limits are on bytes, tags and depth of a page, never on seconds: the corpus must not depend on the machine.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Literal
 
 from corpus.web.decoding import decode, tidy
+from corpus.web.nesting import too_deep, too_many_tags
 from corpus.web.rights import Rights, html_language, rights_of
 from corpus.web.settings import DocumentSettings
-from corpus.web.warc_reading import Response
+from corpus.web.warc_reading import PlainText, Response
 from foundation.language.identification import LanguageIdentifier, LanguageScore
 
-EXTRACTOR = "trafilatura"
-
 SkipReason = Literal[
-    "no_url", "http_status", "not_html", "empty_body", "too_large", "undecodable", "no_visible_text", "other_language", "no_main_text"
+    "no_url",
+    "http_status",
+    "not_html",
+    "empty_body",
+    "too_large",
+    "undecodable",
+    "too_many_tags",
+    "too_deep",
+    "no_visible_text",
+    "other_language",
+    "no_main_text",
 ]
-"""Why a response never became a document, in the order in which the cascade asks."""
+"""Why a page never became a document, in the order in which the cascade asks."""
+
+WET_EXTRACTOR = "commoncrawl-wet"
+"""Extractor of the records of WET files; its version is the crawl's, so that none is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +49,16 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A page's main text with what was learnt about it."""
+    """A page's main text with what was learnt about it; what the source does not tell is None (a text without its HTML has no rights)."""
 
     text: str
-    charset: str
     languages: tuple[LanguageScore, ...]
-    html_language: str | None
-    http_language: str | None
-    rights: Rights
+    extractor: str | None
+    extractor_version: str | None
+    rights: Rights | None = None
+    charset: str | None = None
+    html_language: str | None = None
+    http_language: str | None = None
 
     def score(self, label: str) -> float:
         """The identification score of a language; 0 where it is not among the labels kept."""
@@ -51,14 +67,14 @@ class Extracted:
 
 @dataclass(frozen=True)
 class PageExtractor:
-    """Responses to text, for one wanted language."""
+    """Pages to text, for one wanted language."""
 
     settings: DocumentSettings
     identifier: LanguageIdentifier
     label: str
 
     def extract(self, response: Response) -> Extracted | Skip:
-        """The page's text, or why it is no candidate."""
+        """A captured page's text, or why it is no candidate."""
         early = self._unfit(response)
         if early is not None:
             return Skip(early)
@@ -69,21 +85,49 @@ class PageExtractor:
 
     def extract_html(self, html: str, charset: str = "utf-8", headers: dict[str, str] | None = None) -> Extracted | Skip:
         """The same for a page that is already text."""
-        gate = self._gate(html)
-        if gate is not None:
-            return gate
-        text = main_text(html, favour_precision=self.settings.favour_precision)
+        if too_many_tags(html, self.settings.max_tags):
+            return Skip("too_many_tags")
+        if too_deep(html, self.settings.max_depth):
+            return Skip("too_deep")
+        visible = visible_text(html)
+        other = self._other_language(visible)
+        if other is not None:
+            return other
+        extractor = self.settings.extractor
+        if extractor == "resiliparse":
+            text = tidy(visible)
+        else:
+            text = main_text(html, favour_precision=self.settings.favour_precision)
         if not text:
             return Skip("no_main_text")
         fields = headers or {}
         return Extracted(
             text=text,
+            languages=self._languages(text),
+            extractor=extractor,
+            extractor_version=_version(extractor),
+            rights=rights_of(html, fields),
             charset=charset,
-            languages=tuple(self.identifier.scores(text, k=self.settings.scores_kept)),
             html_language=html_language(html),
             http_language=(fields.get("content-language") or "").lower()[:20] or None,
-            rights=rights_of(html, fields),
         )
+
+    def extract_record(self, record: PlainText) -> Extracted | Skip:
+        """The text of a WET record: Common Crawl's own extraction, without HTML and so without rights."""
+        if not record.url.startswith(("http://", "https://")):
+            return Skip("no_url")
+        return self.extract_text(record.text, WET_EXTRACTOR)
+
+    def extract_text(self, text: str, extractor: str | None = None) -> Extracted | Skip:
+        """A text that somebody else extracted (``extractor``, or unknown), by the same gate."""
+        if len(text.encode()) > self.settings.max_html_bytes:
+            return Skip("too_large")
+        clean = tidy(text)
+        other = self._other_language(clean)
+        return other or Extracted(clean, self._languages(clean), extractor, None)
+
+    def _languages(self, text: str) -> tuple[LanguageScore, ...]:
+        return tuple(self.identifier.scores(text, k=self.settings.scores_kept))
 
     def _unfit(self, response: Response) -> SkipReason | None:
         if not response.url.startswith(("http://", "https://")):
@@ -97,16 +141,21 @@ class PageExtractor:
             return "not_html"
         return "too_large" if len(response.payload) > self.settings.max_html_bytes else None
 
-    def _gate(self, html: str) -> Skip | None:
-        from resiliparse.extract.html2text import extract_plain_text
-
-        visible = extract_plain_text(html, main_content=True, alt_texts=False, links=False)
-        if len(visible) < self.settings.min_gate_characters:
+    def _other_language(self, text: str) -> Skip | None:
+        """Why the beginning of a text shuts its page out; None for a candidate."""
+        if len(text) < self.settings.min_gate_characters:
             return Skip("no_visible_text")
-        scores = self.identifier.scores(visible[: self.settings.gate_characters], k=3)
+        scores = self.identifier.scores(text[: self.settings.gate_characters], k=3)
         if any(label == self.label and score >= self.settings.gate_score for label, score in scores):
             return None
         return Skip("other_language", scores[0].label if scores else "")
+
+
+def visible_text(html: str) -> str:
+    """The visible text of a page's main part, by resiliparse: fast, and with more of what surrounds the main text."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    return extract_plain_text(html, main_content=True, alt_texts=False, links=False)
 
 
 def main_text(html: str, *, favour_precision: bool) -> str:
@@ -129,9 +178,9 @@ def main_text(html: str, *, favour_precision: bool) -> str:
     return tidy(text or "")
 
 
-def extractor_version() -> str:
-    """The installed version of the extractor, recorded with each document."""
-    return version(EXTRACTOR)
+@lru_cache(maxsize=4)
+def _version(extractor: str) -> str:
+    return version(extractor)
 
 
 def looks_binary(text: str) -> bool:

@@ -11,7 +11,8 @@ from foundation.language.settings import PhraseSettings
 LINE_FLAGS = ("ended", "policy", "javascript", "placeholder", "brace", "few_words", "long_word", "bullet", "blank")
 """Marks of a line; the first is the lowest bit."""
 _BITS = {name: 1 << index for index, name in enumerate(LINE_FLAGS)}
-_JAVASCRIPT = re.compile(r"javascript|document\.write|function\s*\(|window\.\w+\s*=", re.IGNORECASE)
+_JAVASCRIPT_HINTS = ("javascript", "document.write", "function", "window.")
+_JAVASCRIPT = re.compile(r"javascript|document\.write|function\s*\(|window\.\w+\s*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,25 @@ class LineMarks:
     def line(self, text: str, words: int) -> Line:
         """The line with its marks; ``words`` are counted by the caller."""
         stripped = text.strip()
+        if not stripped:
+            return Line(len(text), words, _BITS["blank"] | (_BITS["few_words"] if words < self._settings.min_line_words else 0))
         lowered = stripped.lower()
-        marks = {
-            "ended": stripped.endswith(self._end_marks),
-            "policy": any(phrase in lowered for phrase in self._policy),
-            "javascript": _JAVASCRIPT.search(stripped) is not None,
-            "placeholder": any(phrase in lowered for phrase in self._placeholder),
-            "brace": "{" in stripped,
-            "few_words": words < self._settings.min_line_words,
-            "long_word": any(len(word) > self._settings.long_word_characters for word in stripped.split()),
-            "bullet": stripped.startswith(("•", "-", "*")),
-            "blank": not stripped,
-        }
-        return Line(len(text), words, sum(_BITS[name] for name, found in marks.items() if found))
+        flags = 0
+        if stripped.endswith(self._end_marks):
+            flags |= _BITS["ended"]
+        if any(phrase in lowered for phrase in self._policy):
+            flags |= _BITS["policy"]
+        if any(hint in lowered for hint in _JAVASCRIPT_HINTS) and _JAVASCRIPT.search(lowered):
+            flags |= _BITS["javascript"]
+        if any(phrase in lowered for phrase in self._placeholder):
+            flags |= _BITS["placeholder"]
+        if "{" in stripped:
+            flags |= _BITS["brace"]
+        if words < self._settings.min_line_words:
+            flags |= _BITS["few_words"]
+        longest = self._settings.long_word_characters
+        if len(stripped) > longest and any(len(word) > longest for word in stripped.split()):
+            flags |= _BITS["long_word"]
+        if stripped.startswith(("•", "-", "*")):
+            flags |= _BITS["bullet"]
+        return Line(len(text), words, flags)

@@ -11,6 +11,9 @@ import xxhash
 from corpus.web.settings import SignalSettings
 
 _DIGITS = re.compile(r"\d+")
+_MARKS = re.compile(r"[\u0300-\u036f]+")
+_OTHER_SCRIPTS = re.compile(r"[\u0483-\u1fff\u20d0-\u20ff\u2c00-\U0010ffff]")
+"""Where nonspacing marks (Mn) stand besides U+0300 to U+036F; texts without these are spared a look at each character."""
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
@@ -19,8 +22,11 @@ def normalised_words(text: str) -> list[str]:
 
     datatrove's TextNormConfig, which FineWeb-2 uses.
     """
-    plain = unicodedata.normalize("NFD", text.lower())
-    plain = "".join(char for char in plain if unicodedata.category(char) != "Mn")
+    plain = text.lower()
+    if not plain.isascii():
+        plain = _MARKS.sub("", unicodedata.normalize("NFD", plain))
+        if _OTHER_SCRIPTS.search(plain):
+            plain = "".join(char for char in plain if unicodedata.category(char) != "Mn")
     return _SEPARATORS.sub(" ", _DIGITS.sub("0", plain)).split()
 
 
@@ -34,7 +40,7 @@ def signature(text: str, settings: SignalSettings) -> list[int] | None:
         return None
     shingles = {" ".join(words[start : start + size]) for start in range(len(words) - size + 1)}
     minhash = RMinHash(num_perm=settings.permutations, seed=settings.minhash_seed)
-    minhash.update(sorted(shingles))
+    minhash.update(list(shingles))  # minima: their order does not matter
     return minhash.digest()
 
 

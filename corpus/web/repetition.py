@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 TOP_SIZES = (2, 3, 4)
 DUPLICATED_SIZES = (5, 6, 7, 8, 9, 10)
 _LINES = re.compile(r"\n+")
@@ -39,25 +41,73 @@ def duplicate_line_characters(lines: Sequence[str]) -> float:
     return characters / max(sum(map(len, lines)), 1)
 
 
-def top_ngram_share(words: Sequence[str], size: int, characters: int) -> float:
-    """Share of characters in all occurrences of the most frequent n-gram (the first to appear wins a tie)."""
-    grams = Counter(" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
-    if not grams:
-        return 0.0
-    gram, count = grams.most_common(1)[0]
-    return len(gram) * count / max(characters, 1)
+class WordNgrams:
+    """The n-grams of a text's words, each as one 64-bit number, for the measures over them.
+
+    Numbers instead of joined words: the same n-grams give the same number, and other ones do but for a chance of some
+    n^2 / 2^64. n-grams are equal where their words are; datatrove joins them, so that it also takes "a bc" for "ab c".
+    """
+
+    def __init__(self, words: Sequence[str], characters: int) -> None:
+        """``characters`` are those of the whole text, line ends included."""
+        known: dict[str, int] = {}
+        numbers = [known.setdefault(word, len(known)) for word in words]
+        self._characters = max(characters, 1)
+        self._words = _mixed(np.asarray(numbers, dtype=np.uint64))
+        self._ends = np.concatenate(([0], np.cumsum(np.fromiter(map(len, words), dtype=np.int64, count=len(words)))))
+        self._grams = self._words
+
+    def shares(self) -> dict[str, float]:
+        """``top_N_gram_share`` and ``duplicated_N_gram_share`` for the sizes of Gopher's table."""
+        found: dict[str, float] = {}
+        repeated = True
+        for size in range(2, max(DUPLICATED_SIZES) + 1):
+            self._grow(size)
+            grams = self._grams.tolist()
+            if size in TOP_SIZES:
+                found[f"top_{size}_gram_share"] = self._top(grams, size)
+            if size in DUPLICATED_SIZES:  # where no n-gram stands twice, no longer one does
+                repeated = repeated and len(set(grams)) < len(grams)
+                found[f"duplicated_{size}_gram_share"] = self._duplicated(grams, size) if repeated else 0.0
+        return found
+
+    def _grow(self, size: int) -> None:
+        count = max(len(self._words) - size + 1, 0)
+        self._grams = self._grams[:count] * _MULTIPLIER + self._words[size - 1 : size - 1 + count]
+
+    def _top(self, grams: list[int], size: int) -> float:
+        """Characters in all occurrences of the most frequent n-gram (the first to appear wins a tie), spaces between words counted."""
+        if not grams:
+            return 0.0
+        counts = Counter(grams)
+        gram = max(counts, key=counts.__getitem__)
+        start = grams.index(gram)
+        length = int(self._ends[start + size] - self._ends[start]) + size - 1
+        return length * counts[gram] / self._characters
+
+    def _duplicated(self, grams: list[int], size: int) -> float:
+        """Characters in n-grams that stood before, each character counted once."""
+        seen: set[int] = set()
+        add = seen.add
+        ends = self._ends.tolist()
+        repeated = start = 0
+        while start < len(grams):
+            gram = grams[start]
+            if gram in seen:
+                repeated += ends[start + size] - ends[start]
+                start += size
+            else:
+                add(gram)
+                start += 1
+        return repeated / self._characters
 
 
-def duplicated_ngram_share(words: Sequence[str], size: int, characters: int) -> float:
-    """Share of characters in n-grams that stood before, each character counted once."""
-    seen: set[str] = set()
-    repeated = start = 0
-    while start <= len(words) - size:
-        gram = "".join(words[start : start + size])
-        if gram in seen:
-            repeated += len(gram)
-            start += size
-        else:
-            seen.add(gram)
-            start += 1
-    return repeated / max(characters, 1)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """Small numbers spread over 64 bits: the finisher of splitmix64 (Steele, Lea and Flood 2014)."""
+    mixed = (numbers + np.uint64(1)) * _MULTIPLIER
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

@@ -1,21 +1,23 @@
-"""Replay text: pages of the snapshots in the source language, extracted as documents are."""
+"""Replay text: pages in the source language, of the snapshots (extracted as documents are) or of a ready corpus."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from corpus.web.domains import registered_domain, splits_of
-from corpus.web.extraction import Extracted, PageExtractor
+from corpus.web.extraction import Extracted, PageExtractor, Skip
 from corpus.web.plain_text import REPLAY_TEXT, row
-from corpus.web.settings import ReplaySettings
-from corpus.web.snapshot import warc_files
-from corpus.web.warc_reading import Response, read_responses
+from corpus.web.ready_corpus import ReadyRow, corpus_files, read_rows
+from corpus.web.settings import ReadyCorpus, ReplaySettings
+from corpus.web.snapshot import page_files
+from corpus.web.warc_reading import Response, read_records
 from corpus.web.warc_writing import read_index
+from foundation.sources.locations import Location
 
 INDEXED_DRAWS = 3
 """Pages looked at for each page wanted, where the index says their language."""
@@ -23,34 +25,54 @@ UNKNOWN_DRAWS = 10
 """The same without an index; these pages are in memory at once."""
 
 
+Looked = tuple[str, str, Extracted | Skip]
+"""A page that was looked at: the name of its source, its address, its text or why it has none."""
+
+
+def of_snapshots(roots: Mapping[str, Path], extractor: PageExtractor, settings: ReplaySettings) -> Iterator[Looked]:
+    """Pages of snapshots whose WARC files lie below ``roots``, one snapshot after the other; extracted as they are asked for."""
+    for snapshot, root in roots.items():
+        for response in _candidates(root, settings):
+            yield snapshot, response.url, extractor.extract(response)
+
+
+def of_corpus(corpus: ReadyCorpus, location: Location, extractor: PageExtractor, settings: ReplaySettings) -> Iterator[Looked]:
+    """Rows of a ready corpus of the source language, in an order drawn by a hash of their addresses (or places in the files)."""
+    rows = (
+        (row.url or f"{path}#{row.row}", row.text)
+        for path in corpus_files(corpus, location)
+        for row in read_rows(path, corpus, location)
+        if isinstance(row, ReadyRow)
+    )
+    for url, text in heapq.nsmallest(settings.documents * UNKNOWN_DRAWS, rows, key=lambda row: (_draw(row[0]), row[1])):
+        yield "corpus", url, extractor.extract_text(text)
+
+
 def replay_rows(
-    roots: Mapping[str, Path], extractor: PageExtractor, settings: ReplaySettings, seed: int
+    pages: Iterable[Looked], label: str, settings: ReplaySettings, seed: int, licence: str | None = None
 ) -> tuple[Mapping[str, pl.DataFrame], Mapping[str, int]]:
     """Rows by split, and counts of what was looked at and left out.
 
     Args:
-        roots: the crawl's root of each snapshot.
-        extractor: set to the source language.
+        pages: read until there are enough rows.
+        label: the source language, as the identification model names it.
         settings: how many pages, and how good.
         seed: the profile's seed, for the split.
+        licence: of pages that state none.
     """
     counts = {"looked_at": 0, "not_extracted": 0, "short": 0, "other_language": 0, "same_text": 0}
     rows: list[dict[str, object]] = []
     seen: set[str] = set()
-    for snapshot, root in roots.items():
+    for source, url, page in pages:
+        counts["looked_at"] += 1
+        reason = _unfit(page, label, settings, seen)
+        if reason is not None or not isinstance(page, Extracted):
+            counts[reason or "not_extracted"] += 1
+            continue
+        seen.add(page.text)
+        rows.append(row(source, url, (page.rights.licence if page.rights else None) or licence, page.text))
         if len(rows) >= settings.documents:
             break
-        for response in _candidates(root, settings):
-            if len(rows) >= settings.documents:
-                break
-            counts["looked_at"] += 1
-            page = extractor.extract(response)
-            reason = _unfit(page, extractor.label, settings, seen)
-            if reason is not None or not isinstance(page, Extracted):
-                counts[reason or "not_extracted"] += 1
-                continue
-            seen.add(page.text)
-            rows.append(row(snapshot, response.url, page.rights.licence, page.text))
     domains = {str(entry["url"]): registered_domain(str(entry["url"])) for entry in rows}
     chosen = splits_of(domains.values(), settings.validation_share, seed)
     splits: dict[str, list[dict[str, object]]] = {name: [] for name in REPLAY_TEXT.splits}
@@ -72,7 +94,7 @@ def _unfit(page: object, label: str, settings: ReplaySettings, seen: set[str]) -
 
 def _candidates(root: Path, settings: ReplaySettings) -> Iterator[Response]:
     """Responses in an order drawn by a hash of their URLs: those that the index names, or all where there is no index."""
-    paths = {path.relative_to(root).as_posix(): path for path in warc_files(root)}
+    paths = {path.relative_to(root).as_posix(): path for path in page_files(root)}
     wanted: dict[str, set[int]] = {}
     indexed = (entry for entry in read_index(root, settings.language) if entry["warc_filename"] in paths)
     for entry in heapq.nsmallest(settings.documents * INDEXED_DRAWS, indexed, key=lambda entry: _draw(entry["url"])):
@@ -82,7 +104,7 @@ def _candidates(root: Path, settings: ReplaySettings) -> Iterator[Response]:
         record
         for relative, path in paths.items()
         if not has_index or relative in wanted
-        for record in read_responses(path)
+        for record in read_records(path)
         if isinstance(record, Response) and (not has_index or record.offset in wanted[relative])
     )
     draws = settings.documents * (INDEXED_DRAWS if has_index else UNKNOWN_DRAWS)

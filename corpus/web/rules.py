@@ -1,11 +1,13 @@
 """Rules as data: thresholds on signals and marks on lines, read from YAML, applied without reading text.
 
-Deciding returns every rule that fails, in the file's order; nothing is measured here.
+Deciding returns every rule that fails, in the file's order; nothing is measured here. Rules of rights stand in no file: what
+``rights: general`` respects must not depend on which thresholds a user tries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from corpus.web.ai_crawlers import training_tokens
 from corpus.web.errors import WebCorpusError
 from corpus.web.lines import LINE_FLAGS
 from corpus.web.signals import COUNTS, FLAGS, SHARES
@@ -20,6 +23,36 @@ from foundation.settings import Settings
 
 DERIVED = ("language_score", "kept_characters", "kept_lines")
 """Measures that rules read besides the signals: from documents, and of what is left after line removal."""
+
+
+@dataclass(frozen=True, slots=True)
+class RightsRule:
+    """A reservation, recorded in a column of documents, that drops a document under ``rights: general``."""
+
+    id: str
+    column: str
+    source: str
+
+    def fails(self, row: Mapping[str, Any]) -> bool:
+        """Whether the row carries the reservation; null (a ready corpus has no record to read it from) carries none."""
+        value = row[self.column]
+        if self.column == "robots_disallowed":
+            return any(token.lower() in training_tokens() for token in value or ())
+        return value is True
+
+
+RIGHTS_RULES = (
+    RightsRule("rights_tdm_reservation", "tdm_reservation", "TDM Reservation Protocol; article 4(3) of directive (EU) 2019/790"),
+    RightsRule("rights_noai", "noai", "noai, noml and like directives of the page; see rights.py"),
+    RightsRule("rights_robots", "robots_disallowed", "robots.txt rules that name a crawler for training; see ai_crawlers.yaml"),
+)
+"""In the order in which they are named, before all other rules. ``noimageai`` is none of them: it speaks of images, and this
+corpus is text. Crawlers for retrieval alone do not count: who keeps them out refuses to be quoted, not to be learnt from."""
+
+
+def failed_rights(row: Mapping[str, Any]) -> list[str]:
+    """Ids of the rights rules that reject a document, in their order."""
+    return [rule.id for rule in RIGHTS_RULES if rule.fails(row)]
 
 
 class DocumentRule(Settings):
@@ -86,4 +119,7 @@ def load_rules(path: Path) -> RuleSet:
     repeated = sorted({name for name in ids if ids.count(name) > 1})
     if repeated:
         raise WebCorpusError(f"{path}: rule ids {repeated} are given twice; the ledger needs one name for each")
+    reserved = sorted({rule.id for rule in RIGHTS_RULES} & set(ids))
+    if reserved:
+        raise WebCorpusError(f"{path}: rule ids {reserved} belong to `corpus.web.decisions.rights`; give these rules other names")
     return rules

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from corpus.web.bundled import LICENCE, BundledPage, html_of
 from corpus.web.errors import WebCorpusError
+from corpus.web.opt_outs import host_captures, opt_outs
 from corpus.web.settings import SamplePackage, SampleSettings
-from corpus.web.warc_writing import Capture, WrittenWarc, write_index, write_warc
+from corpus.web.warc_writing import Capture, WrittenWarc, write_index, write_path_list, write_warc
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,9 @@ def write_sample(
     root: Path,
     seed: int,
 ) -> tuple[list[WrittenWarc], list[Capture]]:
-    """Write a sample crawl below ``root``: WARC files and index; returns what was written.
+    """Write a sample crawl below ``root``: WARC files, robots.txt captures, index and path lists.
+
+    Returns the WARC files of pages and their captures.
 
     Args:
         snapshot: ``SAMPLE-YYYY-MM``.
@@ -86,12 +89,18 @@ def write_sample(
     captures.sort(key=lambda capture: (draw.of("order", capture.url), capture.kind))
     captures = _timed(captures, begin)
     size = -(-len(captures) // settings.warc_files)
-    segment = f"crawl-data/{snapshot}/segments/{int(begin.timestamp())}/warc"
+    segment = f"crawl-data/{snapshot}/segments/{int(begin.timestamp())}"
     warcs = [
-        write_warc(captures[start : start + size], root, f"{segment}/{snapshot}-{index:05d}.warc.gz")
+        write_warc(captures[start : start + size], root, f"{segment}/warc/{snapshot}-{index:05d}.warc.gz")
         for index, start in enumerate(range(0, len(captures), size))
     ]
-    write_index(warcs, root, snapshot)
+    refusals = opt_outs(captures, settings.opt_out_share, draw.of)
+    said = host_captures(captures, refusals, begin, draw.of)
+    robots = write_warc(said, root, f"{segment}/robotstxt/{snapshot}-00000.warc.gz", index_failures=True)
+    tables = [write_index(warcs, root, snapshot), write_index([robots], root, snapshot, subset="robotstxt")]
+    write_path_list([warc.path for warc in warcs], root, snapshot, "warc")
+    write_path_list([robots.path], root, snapshot, "robotstxt")
+    write_path_list(sorted(path.relative_to(root).as_posix() for path in tables), root, snapshot, "cc-index-table")
     return warcs, captures
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from foundation.settings import ReferencedFile, Settings
+from foundation.sources.locations import AccessSettings
 
 
 class SamplePackage(Settings):
@@ -30,19 +31,58 @@ class SampleSettings(Settings):
     copy_share: float = Field(0.01, ge=0, le=1, description="Pages captured twice: the same record again.")
     mirror_share: float = Field(0.03, ge=0, le=1, description="Pages found again, byte for byte, at another domain.")
     broken_share: float = Field(0.03, ge=0, le=1, description="Pages made broken, in equal parts of six kinds; see sample.py.")
+    opt_out_share: float = Field(0.03, ge=0, le=1, description="At most this share of each language's pages is opted out, by robots.txt or tdmrep.json of a few hosts.")
+
+
+class SelectionSettings(Settings):
+    """Which part of a Common Crawl crawl is read, and how."""
+
+    way: Literal["index", "scan"] = Field(
+        "index",
+        description="index: the crawl's columnar index names the records, and only they are fetched; scan: whole files are read. "
+        "Made crawls and folders of the user's are always scanned.",
+    )
+    files: Literal["warc", "wet"] = Field("warc", description="For way scan: archived pages, or Common Crawl's own extracted text (no HTML, so no rights).")
+    languages: tuple[str, ...] = Field((), description="ISO 639-3 codes of `content_languages`; the language file gives its own.")
+    primary_language: bool = Field(True, description="Only pages whose first language is one of them; else any of the up to three.")
+    mime_types: tuple[str, ...] = Field(("text/html", "application/xhtml+xml"), description="Values of `content_mime_detected`.")
+    truncated: bool = Field(False, description="Also pages that the crawler cut (at 1 MiB, until 2025).")
+    share: float = Field(1.0, gt=0, le=1, description="Share of what would be read, drawn by a hash: of records (index), of files (scan).")
+    max_files: int | None = Field(None, ge=1, description="For way scan: at most this many files, the first by that hash.")
+    only_domains: ReferencedFile | None = Field(None, description="A file of registered domains, one a line: only their pages.")
+    without_domains: ReferencedFile | None = Field(None, description="A file of registered domains, one a line: none of their pages.")
+    robots: bool = Field(True, description="Also the crawl's robots.txt captures of the hosts: evidence for the rights columns.")
+
+
+class ReadyCorpus(Settings):
+    """A corpus that is text already: clean_mc4_it, C4, FineWeb-2, or any files of JSON lines or Parquet with a column map."""
+
+    location: str = Field(
+        description="A folder (below TRANSUMANZA_DATA or absolute), or any fsspec URL. Of the Hub: hf://datasets/OWNER/NAME@REVISION/FOLDER, "
+        "with the 40 hex digits of a commit as revision.",
+    )
+    files: str = Field("**", description="Glob below the location; names end in .parquet, or in .json or .jsonl, plain, .gz or .zst.")
+    text: str = Field("text", description="Column of the text; dots lead into nested objects, here and below.")
+    url: str | None = Field("url", description="Column of the address; null where there is none.")
+    fetched: str | None = Field("timestamp", description="Column of the time of capture: ISO 8601, a timestamp or a date, UTC where no zone is named; null where there is none.")
+    licence: str | None = Field(None, description="SPDX id for every row, where the corpus states one for its texts.")
+    max_rows: int | None = Field(None, ge=1, description="At most the first this many rows of each file.")
 
 
 class SnapshotSettings(Settings):
-    """Where a snapshot's WARC files come from."""
+    """Where a snapshot's pages come from."""
 
     source: Literal["auto", "debian", "bundled", "folder"] = Field(
         "auto",
-        description="debian: a crawl made of packages and the bundled pages; bundled: of pages in samples/web alone; "
-        "auto: debian where packages are named, and apt is at hand or they are cached; else bundled (recorded in the build); "
-        "folder: WARC files of the user's.",
+        description="Of a snapshot named SAMPLE-YYYY-MM. debian: a crawl made of packages and the bundled pages; bundled: of pages in "
+        "samples/web alone; auto: debian where packages are named, and apt is at hand or they are cached; else bundled (recorded in "
+        "the build). Snapshots named CC-MAIN-YYYY-WW are Common Crawl's, names in `corpora` are ready corpora. folder: any name, WARC "
+        "files of the user's.",
     )
     folder: str = Field("crawl", description="For source folder: below TRANSUMANZA_DATA, or an absolute path; holds *.warc.gz.")
     sample: SampleSettings = SampleSettings()
+    selection: SelectionSettings = SelectionSettings()
+    corpora: dict[str, ReadyCorpus] = Field({}, description="Ready corpora, by the name of the snapshot that each becomes.")
 
 
 class DocumentSettings(Settings):
@@ -51,10 +91,15 @@ class DocumentSettings(Settings):
     gate_characters: int = Field(1_000, ge=100, description="Language is first judged on this much text: same label on 99.7 % of pages, 9x faster.")
     gate_score: float = Field(0.2, ge=0, le=1, description="A page is a candidate where the target language scores this among the three best.")
     min_gate_characters: int = Field(50, ge=0, description="Pages with less visible text say nothing about their language.")
+    extractor: Literal["trafilatura", "resiliparse"] = Field(
+        "trafilatura", description="resiliparse is some ten times faster and less precise (F1 0.85 against 0.91 on trafilatura's own evaluation)."
+    )
     favour_precision: bool = Field(True, description="trafilatura's precision mode, as in FineWeb-2.")
     max_html_bytes: int = Field(5_000_000, ge=1, description="Larger pages are counted and skipped: extractors may not end on them (trafilatura #704).")
+    max_tags: int = Field(100_000, ge=1, description="Pages with more tags are counted and skipped, for the same reason.")
+    max_depth: int = Field(1_000, ge=1, description="Pages whose tags nest deeper are counted and skipped: parsers recurse.")
     max_undecodable_share: float = Field(0.01, ge=0, le=1, description="Share of characters that no charset gave, above which a page is skipped.")
-    scores_kept: int = Field(5, ge=1, description="Language labels kept with each document.")
+    scores_kept: int = Field(3, ge=1, description="Language labels kept with each document.")
     max_damaged_share: float = Field(0.05, ge=0, le=1, description="Gate: share of records lost to damage; the sample crawl has some 0.5 %.")
 
 
@@ -73,6 +118,11 @@ class SignalSettings(Settings):
 class DecisionSettings(Settings):
     """Which rules judge, and how benchmark overlap is looked for."""
 
+    rights: Literal["general", "research"] = Field(
+        "general",
+        description="general: pages that opt out of text and data mining or of training are dropped (article 4 of directive (EU) 2019/790); "
+        "research: opt-outs are recorded only (article 3, for research organisations).",
+    )
     rules: ReferencedFile = Field("rules/transumanza.yaml", description="A rule file; see profiles/rules.")  # type: ignore[assignment]
     overlap_words: int = Field(13, ge=3, description="Words in a row shared with a benchmark item (GPT-3's 13-gram test, Brown et al. 2020, appendix C).")
     min_item_words: int = Field(8, ge=3, description="Shorter benchmark items are looked for whole down to this length; below, they are not.")
@@ -110,8 +160,11 @@ class CleanSettings(Settings):
 
 
 class ReplaySettings(Settings):
-    """Source-language pages of the snapshots, mixed in so that the adapted model does not forget."""
+    """Source-language pages, mixed in so that the adapted model does not forget."""
 
+    corpus: ReadyCorpus | None = Field(
+        None, description="A ready corpus of the source language; null: pages of the snapshots whose files lie in the store."
+    )
     documents: int = Field(80, ge=2, description="At most this many pages, drawn by a hash of their URLs.")
     language: str = Field("eng", description="ISO 639-3, as the crawl's index says.")
     min_characters: int = Field(500, ge=0, description="Shorter texts are left out.")
@@ -143,6 +196,7 @@ class EvaluationTextSettings(Settings):
 class WebSettings(Settings):
     """The section ``corpus.web``."""
 
+    access: AccessSettings = AccessSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     documents: DocumentSettings = DocumentSettings()
     signals: SignalSettings = SignalSettings()

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import string
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -18,17 +19,10 @@ import pyarrow.parquet as pq
 
 from corpus.web.lines import LINE_FLAGS, Line, LineMarks
 from corpus.web.minhash import bands, signature
-from corpus.web.repetition import (
-    DUPLICATED_SIZES,
-    TOP_SIZES,
-    duplicate_line_characters,
-    duplicate_lines,
-    duplicated_ngram_share,
-    top_ngram_share,
-)
+from corpus.web.repetition import DUPLICATED_SIZES, TOP_SIZES, WordNgrams, duplicate_line_characters, duplicate_lines
 from corpus.web.settings import SignalSettings
 from foundation.language.settings import PhraseSettings, WordSettings
-from foundation.language.words import WordTokenizer, load_tokenizer
+from foundation.language.words import CACHE_CHUNKS, WordTokenizer, load_tokenizer
 from foundation.store import TableSpec
 
 COUNTS = ("characters", "words", "lines", "stop_words")
@@ -89,6 +83,16 @@ class SignalRun:
     phrases: PhraseSettings
 
 
+class _WordFacts(NamedTuple):
+    """What measures ask of one word."""
+
+    real: bool
+    alphabetic: bool
+    upper: int
+    digits: int
+    stop_word: str
+
+
 class SignalMeter:
     """Measures texts of one language."""
 
@@ -97,6 +101,7 @@ class SignalMeter:
         self._tokenizer = tokenizer
         self._stop_words = frozenset(run.words.stop_words)
         self._marks = LineMarks(run.phrases, run.settings)
+        self._facts: dict[str, _WordFacts] = {}  # a memo that never changes a result
 
     def measure(self, text: str) -> dict[str, Any]:
         """One row of the table but for the document id."""
@@ -117,20 +122,38 @@ class SignalMeter:
 
     def _words(self, text: str, words: list[str]) -> dict[str, Any]:
         """Measures over words. ``words`` counts those that are not punctuation alone, as Gopher's rule does."""
-        real = [word for word in words if any(char not in _PUNCTUATION for char in word)]
+        counts = Counter(words)
+        facts = [(self._facts_of(word), len(word), count) for word, count in counts.items()]
         total = max(len(words), 1)
+        real = sum(count for fact, _, count in facts if fact.real)
         return {
             "characters": len(text),
-            "words": len(real),
-            "stop_words": len(self._stop_words & {_plain_apostrophe(word) for word in words}),
-            "mean_word_length": sum(map(len, real)) / max(len(real), 1),
-            "alphabetic_word_share": sum(any(char.isalpha() for char in word) for word in words) / total,
+            "words": real,
+            "stop_words": len({fact.stop_word for fact, _, _ in facts if fact.stop_word}),
+            "mean_word_length": sum(length * count for fact, length, count in facts if fact.real) / max(real, 1),
+            "alphabetic_word_share": sum(count for fact, _, count in facts if fact.alphabetic) / total,
             "hash_per_word": text.count("#") / total,
             "ellipsis_per_word": (text.count("...") + text.count("…")) / total,
             "brace_share": (text.count("{") + text.count("}")) / max(len(text), 1),
-            "upper_case_share": sum(map(str.isupper, text)) / max(len(text), 1),
-            "digit_share": sum(map(str.isdigit, text)) / max(len(text), 1),
+            "upper_case_share": sum(fact.upper * count for fact, _, count in facts) / max(len(text), 1),
+            "digit_share": sum(fact.digits * count for fact, _, count in facts) / max(len(text), 1),
         }
+
+    def _facts_of(self, word: str) -> _WordFacts:
+        facts = self._facts.get(word)
+        if facts is None:
+            plain = word.lower().replace("’", "'")
+            facts = _WordFacts(
+                real=any(char not in _PUNCTUATION for char in word),
+                alphabetic=any(char.isalpha() for char in word),
+                upper=sum(map(str.isupper, word)),
+                digits=sum(map(str.isdigit, word)),
+                stop_word=plain if plain in self._stop_words else "",
+            )
+            if len(self._facts) >= CACHE_CHUNKS:
+                self._facts.clear()
+            self._facts[word] = facts
+        return facts
 
     def _lines(self, text: str, texts: list[str], lines: list[Line], words: int) -> dict[str, Any]:
         filled = [(line.strip(), marks) for line, marks in zip(texts, lines, strict=True) if line.strip()]
@@ -151,19 +174,12 @@ class SignalMeter:
 
 def _repetition(text: str, texts: list[str], words: list[str]) -> dict[str, float]:
     line_share, character_share = duplicate_lines(text)
-    top = {f"top_{size}_gram_share": top_ngram_share(words, size, len(text)) for size in TOP_SIZES}
-    again = {f"duplicated_{size}_gram_share": duplicated_ngram_share(words, size, len(text)) for size in DUPLICATED_SIZES}
     return {
         "duplicate_line_share": line_share,
         "duplicate_line_character_share": character_share,
         "duplicate_characters_share": duplicate_line_characters(texts),
-        **top,
-        **again,
+        **WordNgrams(words, len(text)).shares(),
     }
-
-
-def _plain_apostrophe(word: str) -> str:
-    return word.lower().replace("’", "'")
 
 
 def measure_shard(shard: list[Any], output: Path, run: SignalRun) -> None:

@@ -1,4 +1,8 @@
-"""Snapshots: the WARC files that everything else is made of, as an immutable version of the store."""
+"""Snapshots whose WARC files lie in the store: made crawls, and folders of the user's.
+
+Which source a snapshot has, and the table that all of them publish, are here too; crawls and ready corpora that stay where
+they are belong to ``crawl_snapshot``.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,15 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from corpus.web.bundled import bundled_file, load_pages
+from corpus.web.crawl import is_crawl_name
 from corpus.web.errors import WebCorpusError
-from corpus.web.sample import first_capture_time, write_sample
+from corpus.web.sample import SAMPLE_NAME, first_capture_time, write_sample
 from corpus.web.settings import SnapshotSettings
-from corpus.web.warc_reading import Damage, Response, read_responses
 from foundation.settings import file_sha256
 from foundation.sources.data import DataFolder
 from foundation.sources.debian import DebianPackage, DebianPackages
@@ -23,35 +27,52 @@ from foundation.store import TableSpec
 
 logger = logging.getLogger(__name__)
 
-CAPTURES = TableSpec(
-    "captures",
-    pa.schema(
-        [
-            ("warc_path", pa.string()),
-            ("records", pa.int64()),
-            ("responses", pa.int64()),
-            ("damaged", pa.int64()),
-            ("bytes", pa.int64()),
-            ("sha256", pa.string()),
-        ]
-    ),
-    key=("warc_path",),
-    description="The WARC files of the snapshot, by path relative to the crawl's root, with what reading them gave.",
+FILES = TableSpec(
+    "files",
+    pa.schema([("path", pa.string()), ("kind", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())]),
+    key=("path",),
+    description="The files that the snapshot is read from, by path relative to the crawl's or corpus's root: `kind` is warc, wet, "
+    "robotstxt, index (which names the records of the table `selection`), parquet or jsonl. Size and sha256 are null where a file "
+    "was not read.",
 )
 
+Source = Literal["debian", "bundled", "folder", "common_crawl", "corpus"]
+IN_STORE: tuple[Source, ...] = ("debian", "bundled", "folder")
+"""Sources whose files the version holds."""
 
-def resolved_source(settings: SnapshotSettings, debian: DebianPackages) -> str:
-    """Where pages come from: ``auto`` is decided by whether packages can be had on this machine.
+
+def source_of(settings: SnapshotSettings, snapshot: str, debian: DebianPackages) -> Source:
+    """Where a snapshot comes from, by its name and the settings.
+
+    Raises:
+        WebCorpusError: the name says nothing.
+    """
+    if snapshot in settings.corpora:
+        return "corpus"
+    if settings.source == "folder":
+        return "folder"
+    if is_crawl_name(snapshot):
+        return "common_crawl"
+    if SAMPLE_NAME.fullmatch(snapshot):
+        return resolved_source(settings, debian)
+    raise WebCorpusError(
+        f"snapshot {snapshot!r}: no source goes by this name; name a crawl of Common Crawl (CC-MAIN-2024-22), a made sample (SAMPLE-2026-01) "
+        f"or a key of corpus.web.snapshot.corpora (there are {sorted(settings.corpora) or 'none'}), or set source: folder for WARC files of your own"
+    )
+
+
+def resolved_source(settings: SnapshotSettings, debian: DebianPackages) -> Source:
+    """Where pages of a made crawl come from: ``auto`` is decided by whether packages can be had on this machine.
 
     The answer counts in the fingerprint, and is logged where it is not the fuller one.
     """
     return resolve_auto(settings.source, debian, [package.name for package in settings.sample.packages])
 
 
-def resolve_auto(source: str, debian: DebianPackages, packages: Sequence[str]) -> str:
-    """``debian`` or ``bundled`` for ``auto``; any other source as it is."""
+def resolve_auto(source: str, debian: DebianPackages, packages: Sequence[str]) -> Literal["debian", "bundled"]:
+    """``debian`` or ``bundled``; for ``auto`` by what this machine has."""
     if source != "auto":
-        return source
+        return "bundled" if source == "bundled" else "debian"
     if not packages:
         return "bundled"
     cached = all((debian.folder / "packages" / f"{name}.json").is_file() for name in packages)
@@ -145,30 +166,35 @@ def copy_folder(settings: SnapshotSettings, data: DataFolder, partition: str, ta
     return {"warc_files": sum(".warc" in path.name for path in files)}
 
 
-def capture_rows(root: Path) -> list[dict[str, Any]]:
-    """One row for each WARC file below a crawl's root, in canonical order."""
-    rows = []
-    for path in warc_files(root):
-        kinds = Counter(type(record) for record in read_responses(path))
-        rows.append(
-            {
-                "warc_path": path.relative_to(root).as_posix(),
-                "records": sum(kinds.values()) - kinds[Damage],
-                "responses": kinds[Response],
-                "damaged": kinds[Damage],
-                "bytes": path.stat().st_size,
-                "sha256": file_sha256(path),
-            }
-        )
-    return rows
+def file_rows(root: Path) -> list[dict[str, Any]]:
+    """One row for each file of pages or robots.txt below a crawl's root, in canonical order."""
+    return [
+        {"path": path.relative_to(root).as_posix(), "kind": kind_of(path.as_posix()), "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in warc_files(root)
+    ]
+
+
+def kind_of(path: str) -> Literal["warc", "wet", "robotstxt"]:
+    """What a WARC file holds, by its path in Common Crawl's layout."""
+    if "/robotstxt/" in path:
+        return "robotstxt"
+    return "wet" if path.endswith((".warc.wet.gz", ".warc.wet")) else "warc"
 
 
 def warc_files(root: Path) -> list[Path]:
     """WARC files below a crawl's root, in WARC order: by path."""
-    found = (path for path in root.rglob("*") if path.is_file() and path.name.endswith((".warc.gz", ".warc")))
+    found = (path for path in root.rglob("*") if path.is_file() and path.name.endswith(_ENDINGS))
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def page_files(root: Path) -> list[Path]:
+    """Those of pages: without robots.txt captures."""
+    return [path for path in warc_files(root) if kind_of(path.as_posix()) == "warc"]
 
 
 def _wanted(path: Path) -> bool:
     index = path.suffix == ".parquet" and "cc-index" in path.as_posix()
-    return index or (path.name.endswith((".warc.gz", ".warc")) and not path.name.startswith("."))
+    return index or (path.name.endswith(_ENDINGS) and not path.name.startswith("."))
+
+
+_ENDINGS = (".warc.gz", ".warc", ".warc.wet.gz", ".warc.wet")

@@ -1,4 +1,4 @@
-"""Build functions of the source stages: snapshots, replay text, evaluation text."""
+"""Build functions of replay text and evaluation text."""
 
 from __future__ import annotations
 
@@ -6,52 +6,22 @@ from pathlib import Path
 
 import polars as pl
 
-from corpus.web import charts, evaluation_text, plain_text, replay, snapshot
+from corpus.web import evaluation_text, plain_text, replay, snapshot
 from corpus.web.bundled import LICENCE, bundled_file, load_pages
+from corpus.web.errors import WebCorpusError
 from corpus.web.extraction import PageExtractor
 from corpus.web.previews import markdown_table
-from corpus.web.reporting import identifier_of, not_empty, ranked, section
+from corpus.web.ready_corpus import ready_location
+from corpus.web.reporting import identifier_of, not_empty, section
 from corpus.web.settings import (
     DocumentSettings,
     EvaluationPackage,
     EvaluationTextSettings,
     ReplaySettings,
-    SnapshotSettings,
 )
 from foundation.language.identification import IdentificationSettings
+from foundation.sources.locations import AccessSettings
 from foundation.stages import StageContext, StageReport, StageSetup
-
-
-def build_snapshot(context: StageContext) -> StageReport:
-    """Make a sample crawl, or copy the user's WARC files."""
-    settings = section(context, "corpus.web.snapshot", SnapshotSettings)
-    root = context.staging.files
-    source = snapshot.resolved_source(settings, context.debian)
-    if source == "folder":
-        partition = str(context.partition)
-        snapshot.see_own_folder(snapshot.folder_root(settings, context.data, partition), partition, context.snapshots)
-        made = snapshot.copy_folder(settings, context.data, partition, root)
-    else:
-        made = snapshot.write_made_crawl(
-            str(context.partition), settings, context.debian, context.data, context.work, root, context.seed
-        )
-    rows = snapshot.capture_rows(root)
-    with context.staging.table(snapshot.CAPTURES) as table:
-        table.write(rows)
-    context.staging.card(
-        f"# Snapshot {context.partition}\n\nWARC files in Common Crawl's layout (source: {source}). Pages of sample crawls are "
-        "real pages of Debian packages and pages written for this project, at made hosts under the reserved name "
-        "`.example`; they say nothing of the quality of a web crawl. Each page carries its licence in a `Link` header.",
-        license="other",
-    )
-    responses = sum(row["responses"] for row in rows)
-    languages = made.get("languages", {})
-    return StageReport(
-        {"source": source, "responses": responses, "damaged": sum(row["damaged"] for row in rows), **made},
-        [not_empty("not_empty", responses)],
-        previews={"WARC files": markdown_table(rows[:5])},
-        plots={"Pages by language": charts.bars("Pages by language", ranked(languages))} if languages else {},
-    )
 
 
 def build_replay_text(context: StageContext) -> StageReport:
@@ -63,17 +33,37 @@ def build_replay_text(context: StageContext) -> StageReport:
         identifier_of(context, identification),
         identification.source_label,
     )
-    roots = {name: version.files for name, version in context.partitions("snapshot").items()}
-    rows, counts = replay.replay_rows(roots, extractor, settings, context.seed)
+    if settings.corpus is not None:
+        access = section(context, "corpus.web.access", AccessSettings)
+        pages = replay.of_corpus(settings.corpus, ready_location(settings.corpus, context.data, access), extractor, settings)
+        sources = ["corpus"]
+    else:
+        roots = _roots(context)
+        pages, sources = replay.of_snapshots(roots, extractor, settings), list(roots)
+    licence = settings.corpus.licence if settings.corpus else None
+    rows, counts = replay.replay_rows(pages, extractor.label, settings, context.seed, licence)
     with context.staging.table(plain_text.REPLAY_TEXT) as table:
         for split, frame in rows.items():
             table.write(frame, split)
     splits = {split: {"documents": frame.height, "characters": int(frame["characters"].sum())} for split, frame in rows.items()}
     return StageReport(
-        {"splits": splits, "left_out": dict(counts), "snapshots": list(roots)},
+        {"splits": splits, "left_out": dict(counts), "snapshots": sources},
         [not_empty("not_empty", min(frame.height for frame in rows.values()), "documents in the smallest split")],
         previews={"Replay text": markdown_table(_texts(rows["train"]))},
     )
+
+
+def _roots(context: StageContext) -> dict[str, Path]:
+    """The crawl's root of each snapshot whose files lie in the store."""
+    roots = {
+        name: version.files for name, version in context.partitions("snapshot").items() if version.statistics["source"] in snapshot.IN_STORE
+    }
+    if not roots:
+        raise WebCorpusError(
+            f"replay_text: of the snapshots {list(context.snapshots)} none has its files in the store; name a corpus of the source language "
+            "in corpus.web.replay.corpus"
+        )
+    return roots
 
 
 def build_evaluation_text(context: StageContext) -> StageReport:

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from corpus.web import builds, source_builds
+from corpus.web import builds, crawl_snapshot, document_build, snapshot_build, source_builds
+from corpus.web.ai_crawlers import crawlers_digest
 from corpus.web.bundled import bundled_file
 from corpus.web.clean import LEDGER, TEXT
 from corpus.web.decisions import DECISIONS
@@ -15,10 +16,13 @@ from corpus.web.documents import DOCUMENTS, SKIPPED
 from corpus.web.duplicates import CLUSTERS
 from corpus.web.plain_text import EVALUATION_TEXT, REPLAY_TEXT
 from corpus.web.reporting import section
-from corpus.web.settings import EvaluationTextSettings, SnapshotSettings, WebSettings
+from corpus.web.robots import ROBOTS
+from corpus.web.selection import SELECTION
+from corpus.web.settings import EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.signals import SIGNALS
-from corpus.web.snapshot import CAPTURES, folder_files, obtained, resolved_source
+from corpus.web.snapshot import FILES, folder_files, obtained, source_of
 from foundation.language.identification import IdentificationSettings, model_path
+from foundation.sources.locations import AccessSettings
 from foundation.stages import Stage, StageSetup
 
 
@@ -31,15 +35,17 @@ def _sources() -> tuple[Stage, ...]:
     return (
         Stage(
             "snapshot",
-            "1",
+            "2",
             "sources",
-            source_builds.build_snapshot,
+            snapshot_build.build_snapshot,
             sections=("corpus.web.snapshot",),
-            tables=(CAPTURES,),
+            reads=("corpus.web.access",),
+            tables=(FILES, SELECTION),
             partitioned=True,
             kinds=("warc",),
-            description="The WARC files of one snapshot, in Common Crawl's layout with its columnar index. Sample snapshots "
-            "are made of real HTML pages of Debian packages and of bundled pages, with copies and damage as crawls have them.",
+            description="What is read of one source of documents. A crawl of Common Crawl: the records that its columnar index names "
+            "for the language, or its files. A ready corpus: its files and column map. A made sample: real HTML pages of Debian "
+            "packages and bundled pages as WARC files in Common Crawl's layout, with copies and damage as crawls have them.",
             gates=("not_empty",),
             user_files=_snapshot_files,
             facts=_snapshot_facts,
@@ -50,13 +56,14 @@ def _sources() -> tuple[Stage, ...]:
             "sources",
             source_builds.build_replay_text,
             sections=("corpus.web.replay", "corpus.web.documents", "language.identification"),
+            reads=("corpus.web.access",),
             upstream=("snapshot",),
             tables=(REPLAY_TEXT,),
             kinds=("parquet",),
-            description="Source-language (English) pages of the snapshots, extracted as documents are. Mixed into the "
+            description="Source-language (English) pages of the snapshots, extracted as documents are, or of a ready corpus. Mixed into the "
             "adaptation data so that the model keeps its first language.",
             gates=("not_empty",),
-            facts=_extractor_facts,
+            facts=_replay_facts,
         ),
         Stage(
             "evaluation_text",
@@ -79,18 +86,20 @@ def _corpus() -> tuple[Stage, ...]:
     return (
         Stage(
             "documents",
-            "1",
+            "2",
             "corpus",
-            builds.build_documents,
+            document_build.build_documents,
             sections=("corpus.web.documents", "language.identification"),
+            reads=("corpus.web.access", "corpus.web.snapshot"),
             upstream=("snapshot",),
-            tables=(DOCUMENTS, SKIPPED),
+            tables=(DOCUMENTS, SKIPPED, ROBOTS),
             partitioned=True,
             kinds=("parquet", "trafilatura"),
             description="Every page that may be in the target language: text, provenance, language scores, rights. A cheap "
-            "extractor and language gate spare 97 % of pages the precise one. Pages that never became candidates are counted by reason.",
+            "extractor and language gate spare 97 % of pages the precise one. Pages that never became candidates are counted by reason; "
+            "what robots.txt and tdmrep.json of the hosts say to crawlers for AI is kept as evidence.",
             gates=("not_empty", "damage_share"),
-            facts=_extractor_facts,
+            facts=_document_facts,
             fetch=_fetch_identifier,
         ),
         Stage(
@@ -110,7 +119,7 @@ def _corpus() -> tuple[Stage, ...]:
         ),
         Stage(
             "decisions",
-            "1",
+            "2",
             "corpus",
             builds.build_decisions,
             sections=("corpus.web.decisions",),
@@ -121,6 +130,7 @@ def _corpus() -> tuple[Stage, ...]:
             description="Every rule that each document fails, the lines to remove, and the stretches shared with benchmark "
             "items (n-gram test of Brown et al. 2020, appendix C). Rules are data, in profiles/rules.",
             gates=("every_document", "some_pass"),
+            facts=_decision_facts,
         ),
         Stage(
             "duplicate_clusters",
@@ -154,20 +164,40 @@ def _corpus() -> tuple[Stage, ...]:
 
 def _snapshot_files(setup: StageSetup) -> Sequence[Path]:
     settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
-    return folder_files(settings, setup.data, setup.partition) if settings.source == "folder" else [bundled_file(setup.data)]
+    source = source_of(settings, str(setup.partition), setup.debian)
+    if source == "folder":
+        return folder_files(settings, setup.data, setup.partition)
+    return [bundled_file(setup.data)] if source in ("debian", "bundled") else []
 
 
 def _snapshot_facts(setup: StageSetup) -> Mapping[str, Any]:
     settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
-    packages = obtained(settings, setup.debian)
-    return {
-        "source": resolved_source(settings, setup.debian),
-        "packages": {name: package.sha256 for name, package in sorted(packages.items())},
-    }
+    name = str(setup.partition)
+    source = source_of(settings, name, setup.debian)
+    if source in ("common_crawl", "corpus"):
+        access = section(setup, "corpus.web.access", AccessSettings)
+        return {"source": source, **crawl_snapshot.listing(settings.corpora.get(name), name, access, setup.data)}
+    packages = obtained(settings, setup.debian) if source == "debian" else {}
+    return {"source": source, "packages": {name: package.sha256 for name, package in sorted(packages.items())}}
 
 
 def _extractor_facts(setup: StageSetup) -> Mapping[str, Any]:
     return _versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract")
+
+
+def _replay_facts(setup: StageSetup) -> Mapping[str, Any]:
+    settings = section(setup, "corpus.web.replay", ReplaySettings)
+    access = section(setup, "corpus.web.access", AccessSettings)
+    listing = crawl_snapshot.listing(settings.corpus, "", access, setup.data) if settings.corpus else {}
+    return {**_extractor_facts(setup), **listing}
+
+
+def _document_facts(setup: StageSetup) -> Mapping[str, Any]:
+    return {**_versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract", "protego"), "ai_crawlers": crawlers_digest()}
+
+
+def _decision_facts(setup: StageSetup) -> Mapping[str, Any]:
+    return {"ai_crawlers": crawlers_digest()}
 
 
 def _signal_facts(setup: StageSetup) -> Mapping[str, Any]:

@@ -1,224 +1,202 @@
-"""WARC files to records: gzip member by member, so that one damaged member costs that member alone.
+"""WARC files to records, in file order; what is damaged is counted in its place and costs itself alone.
 
-fastwarc reads a record; the split into members is done here, because readers of the whole stream either end silently at
-a cut file or fail at the first damaged byte, and neither says how much was lost.
+Readers of the whole stream either end silently at a cut file or fail at the first damaged byte, and neither says how much
+was lost. Here each gzip member is unpacked on its own, and after damage reading goes on at the next member (in plain
+files: the next record) that really begins one.
 """
 
 from __future__ import annotations
 
-import datetime
-import io
 import mmap
-import re
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-GZIP_MAGIC = b"\x1f\x8b\x08"
-CHUNK_BYTES = 1 << 16
-MAX_MEMBER_BYTES = 512 << 20
-"""A member that unpacks to more is taken for damage; Common Crawl cuts pages at 1 MiB."""
-_CHECKABLE = re.compile(r"(?:sha1:(?:[A-Z2-7]{32}|[0-9a-fA-F]{40})|sha256:[0-9a-fA-F]{64}|md5:[0-9a-fA-F]{32})")
-"""Digests that can be told right from wrong; of any other algorithm or length nothing is known."""
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
-_TRAILERS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r\n)*\r\n")
+from corpus.web.gzip_members import (
+    HEAD_BYTES,
+    MAGIC,
+    RECORD_BEGIN,
+    TRAILER_BYTES,
+    WINDOW_BYTES,
+    MemberStream,
+    PlainStream,
+    Source,
+    Stream,
+    UnpackedStream,
+    begins_record,
+    ending_of,
+    is_damaged_member,
+    next_member,
+    unpack,
+)
+from corpus.web.warc_records import (
+    MAX_PAYLOAD_BYTES,
+    Damage,
+    DamageReason,
+    OtherRecord,
+    Oversized,
+    PlainText,
+    Record,
+    Response,
+    read_head,
+    read_record,
+)
+from corpus.web.warc_streams import RECORD_ENDS, StreamRecords, head_at
 
-DamageReason = Literal["damaged_member", "truncated_record", "wrong_digest", "not_a_record"]
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One HTTP response as captured. Offset and length are those of its compressed gzip member, in a plain file of the record."""
-
-    offset: int
-    length: int
-    record_id: str
-    url: str
-    fetched_at: datetime.datetime | None
-    payload_digest: str | None
-    status: int | None
-    content_type: str
-    http_charset: str | None
-    headers: dict[str, str]
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A stretch of a file that gave no record."""
-
-    offset: int
-    reason: DamageReason
+__all__ = ["Damage", "DamageReason", "OtherRecord", "Oversized", "PlainText", "Record", "Response", "read_buffer", "read_records", "read_responses"]
 
 
-@dataclass(frozen=True, slots=True)
-class OtherRecord:
-    """A record that is no HTTP response: warcinfo, request, metadata, revisit; ``other_response`` for DNS and the like."""
+def read_records(path: Path, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Iterator[Record]:
+    """Everything that a .warc.gz, .warc, .wet.gz … file holds, in file order.
 
-    offset: int
-    kind: str
+    Args:
+        path: the file; it may be larger than memory, and be one gzip member as a whole.
+        max_payload_bytes: records whose payload is larger, coded or not, give an ``Oversized``.
+    """
+    with path.open("rb", buffering=0) as stream:
+        yield from _read(Source(stream), max_payload_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    offset: int
-    length: int
-    content: bytes
-    whole: bool
-    plain: bool = False
+def read_buffer(
+    data: bytes | bytearray | memoryview | mmap.mmap, base_offset: int = 0, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES
+) -> Iterator[Record]:
+    """The same for bytes that were fetched from ``base_offset`` on; offsets are those of the file."""
+    yield from _read(Source(data, base_offset), max_payload_bytes)
 
 
 def read_responses(path: Path) -> Iterator[Response | OtherRecord | Damage]:
-    """Everything a .warc.gz (or plain .warc) file holds, in file order; damage is reported in its place."""
-    for member in _members(path):
-        if isinstance(member, Damage):
-            yield member
-        elif member.plain:
-            yield from _with_lengths(_records(member), member.length)
+    """``read_records`` for callers that know responses, other records and damage alone."""
+    for record in read_records(path):
+        if isinstance(record, PlainText | Oversized):
+            yield OtherRecord(record.offset, "conversion" if isinstance(record, PlainText) else "oversized")
         else:
-            yield from _records(member)
+            yield record
 
 
-def _members(path: Path) -> Iterator[_Member | Damage]:
-    if path.stat().st_size == 0:
+def _read(source: Source, max_payload_bytes: int) -> Iterator[Record]:
+    if source.end == source.start:
         return
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[:5] == b"WARC/":
-            yield _Member(0, len(data), data[:], whole=True, plain=True)
-            return
-        position, in_gap = 0, False
-        while 0 <= position < len(data):
-            member = _unpack(data, position)
-            if member is not None and (member.whole or member.content):
-                yield member
-                in_gap = False
-                position = position + member.length if member.whole else data.find(GZIP_MAGIC, position + 1)
-                continue
-            if not in_gap:
-                yield Damage(position, "damaged_member")
-                in_gap = True
-            position = data.find(GZIP_MAGIC, position + 1)
+    if _is_plain(source):
+        yield from StreamRecords(PlainStream(source), max_payload_bytes, source.start, plain=True)
+    else:
+        yield from _members(source, max_payload_bytes)
 
 
-def _unpack(data: mmap.mmap, start: int) -> _Member | None:
-    """The member at an offset; not whole where the file ends inside it; None where it is damaged."""
-    unpacker = zlib.decompressobj(wbits=31)
-    parts: list[bytes] = []
-    position, unpacked = start, 0
-    try:
-        while not unpacker.eof and position < len(data):
-            chunk = data[position : position + CHUNK_BYTES]
-            position += len(chunk)
-            parts.append(unpacker.decompress(chunk))
-            unpacked += len(parts[-1])
-            if unpacked > MAX_MEMBER_BYTES:
-                return None
-    except zlib.error:
+def _is_plain(source: Source) -> bool:
+    """Whether an archive is uncompressed; where it begins with neither a record nor a member, what is found first decides."""
+    begin = source.at(source.start, 16)
+    if RECORD_BEGIN.match(begin) or begins_record(source, source.start):
+        return not begin.startswith(MAGIC)
+    member = next_member(source, source.start)
+    if begin.startswith(MAGIC) and member < source.end:
+        return False
+    stream = PlainStream(Source(source.at(source.start, min(member - source.start, WINDOW_BYTES))))
+    return stream.seek_begin(WINDOW_BYTES) and head_at(stream) is not None
+
+
+def _members(source: Source, max_payload_bytes: int) -> Iterator[Record]:
+    """Records of a row of gzip members."""
+    position, window, start = source.start, b"", source.start
+    while position < source.end:
+        end = window.find(MAGIC, position - start + HEAD_BYTES + TRAILER_BYTES)
+        if end < 0 and start + len(window) < source.end:
+            window, start = source.at(position, WINDOW_BYTES), position
+            end = window.find(MAGIC, HEAD_BYTES + TRAILER_BYTES)
+        if end < 0 and start + len(window) >= source.end:
+            end = len(window)
+        content = unpack(window[position - start : end]) if end >= 0 else None
+        if content is None:
+            position = yield from _member(source, position, max_payload_bytes)
+            continue
+        offset, position = position, start + end
+        record = _only_record(content, offset, position - offset, max_payload_bytes)
+        if record is not None:
+            yield record
+        else:
+            yield from _whole(UnpackedStream(content), offset, position - offset, max_payload_bytes)
+
+
+def _only_record(content: bytes, offset: int, length: int, max_payload_bytes: int) -> Record | None:
+    """The record of a member that holds one and nothing else, as nearly all do; None for any other content."""
+    head = read_head(content)
+    size = head.length if head is not None else None
+    if head is None or size is None or size > max_payload_bytes or content[head.end + size :] not in RECORD_ENDS:
         return None
-    return _Member(start, position - len(unpacker.unused_data) - start, b"".join(parts), unpacker.eof)
+    return read_record(content, head, head.end + size, offset, length, max_payload_bytes)
 
 
-def _records(member: _Member) -> Iterator[Response | OtherRecord | Damage]:
-    from fastwarc.warc import ArchiveIterator, WarcRecordType
-
-    offset, found = member.offset, False
-    try:
-        for record in ArchiveIterator(io.BytesIO(member.content), parse_http=False):
-            found = True
-            offset = record.stream_pos if member.plain else member.offset
-            kind = record.record_type
-            if kind != WarcRecordType.response:
-                yield OtherRecord(offset, str(kind).rsplit(".", maxsplit=1)[-1])
-                continue
-            if not record.is_http:
-                yield OtherRecord(offset, "other_response")
-                continue
-            digest = record.headers.get("WARC-Block-Digest") or ""
-            if _CHECKABLE.fullmatch(digest.strip()) and member.whole and not record.verify_block_digest():
-                yield Damage(offset, "wrong_digest")
-                continue
-            yield _response(record, member, offset)
-    except (OSError, ValueError, EOFError):
-        yield Damage(offset, "not_a_record")
-        return
-    if not found:
-        yield Damage(offset, "not_a_record")
+def _member(source: Source, position: int, max_payload_bytes: int) -> Generator[Record, None, int]:
+    """A member of any size and state, or the gap that stands in its place; returns where it ends."""
+    if source.at(position, len(MAGIC)) != MAGIC:
+        return (yield from _gap(source, position))
+    ending, end = ending_of(source, position)
+    stream = MemberStream(source, position)
+    if ending == "whole":
+        yield from _whole(stream, position, end - position, max_payload_bytes)
+        return end
+    following = next_member(source, position + 1)
+    reason: DamageReason = "damaged_member"
+    if ending == "too_large":
+        reason = "too_large_member"
+    elif ending == "cut" and following == source.end:
+        reason = "truncated_record"
+    yield from _broken(stream, position, following, reason, max_payload_bytes)
+    return following
 
 
-def _with_lengths(
-    records: Iterator[Response | OtherRecord | Damage], end: int
-) -> Iterator[Response | OtherRecord | Damage]:
-    """Records of a plain file with the distance to the next one, or to the end of the file, as their length."""
-    pending: Response | OtherRecord | Damage | None = None
+def _whole(stream: Stream, offset: int, length: int, max_payload_bytes: int) -> Iterator[Record]:
+    """What a whole member holds; a record that is alone in it has the member's length, and one without any is foreign."""
+    records = StreamRecords(stream, max_payload_bytes, offset, plain=False)
+    first: list[Record] = []
     for record in records:
-        if pending is not None:
-            yield _ending(pending, record.offset if record.offset > pending.offset else end)
-        pending = record
-    if pending is not None:
-        yield _ending(pending, end)
+        if records.heads > 1:
+            yield from first
+            yield record
+            first = []
+        else:
+            first.append(record)
+    for record in first:
+        if records.heads == 0 and isinstance(record, Damage):
+            yield replace(record, reason="damaged_head" if record.records else "not_a_record", length=length)
+        elif records.heads > 1 or (isinstance(record, Damage) and not record.records):
+            yield record
+        else:
+            yield replace(record, length=length)
 
 
-def _ending(record: Response | OtherRecord | Damage, end: int) -> Response | OtherRecord | Damage:
-    return replace(record, length=end - record.offset) if isinstance(record, Response) else record
+def _broken(stream: MemberStream, offset: int, end: int, reason: DamageReason, max_payload_bytes: int) -> Iterator[Record]:
+    """What a member that is not whole gives: of one record nothing, of several those before the first that is not proved.
+
+    Wrong bytes may unpack without an error, and are noticed by the checksum at the end alone. What they spoil comes
+    after them, so that records are sound up to the first whose block its digest does not prove. Nothing proves heads.
+    """
+    spoiled = reason != "truncated_record"
+    records = StreamRecords(stream, max_payload_bytes, offset, plain=False, proved=spoiled)
+    held: list[Record] = []
+    for record in records:
+        if spoiled and isinstance(record, Damage):
+            records.partial = True
+            break
+        held.append(record)
+        if records.heads > 1:
+            yield from held
+            held = []
+    if records.heads > 1:
+        yield from held
+        begin = min(stream.position, end)
+        yield Damage(begin, reason, end - begin, int(records.partial), records.url if records.partial else "")
+    else:
+        yield Damage(offset, reason, end - offset, url=records.url)
 
 
-def _response(record: object, member: _Member, offset: int) -> Response | Damage:
-    """A parsed response; damage where the member ends before the length that its header declares."""
-    from fastwarc.warc import WarcRecord
-
-    if not isinstance(record, WarcRecord):
-        raise TypeError(type(record))
-    headers = record.headers
-    block = record.content_length
-    record.parse_http(auto_decode="none")
-    declared = record.content_length
-    payload = record.reader.read()
-    if len(payload) < declared or block == 0 or not member.whole:
-        return Damage(offset, "truncated_record")
-    http = record.http_headers
-    if http is None:
-        return Damage(offset, "not_a_record")
-    fields = {name.lower(): value for name, value in http.to_tuples()}
-    return Response(
-        offset=offset,
-        length=member.length,
-        record_id=(record.record_id or "").strip("<>").removeprefix("urn:uuid:"),
-        url=(headers.get("WARC-Target-URI") or "").strip("<> "),  # wget wraps URIs in <>
-        fetched_at=record.record_date,
-        payload_digest=headers.get("WARC-Payload-Digest"),
-        status=http.status_code,
-        content_type=(record.http_content_type or "").lower(),
-        http_charset=record.http_charset,
-        headers=fields,
-        payload=_decoded(payload, fields),
-    )
-
-
-def _decoded(payload: bytes, headers: dict[str, str]) -> bytes:
-    """The payload without transfer and content coding. Common Crawl stores it decoded and renames the headers; wget does not."""
-    if headers.get("transfer-encoding", "").strip().lower() == "chunked":
-        payload = _joined_chunks(payload)
-    coding = headers.get("content-encoding", "").strip().lower()
-    if coding not in ("gzip", "x-gzip", "deflate") or not payload:
-        return payload
-    try:
-        return zlib.decompressobj(wbits=47 if "gzip" in coding else zlib.MAX_WBITS).decompress(payload, MAX_MEMBER_BYTES)
-    except zlib.error:
-        return payload
-
-
-def _joined_chunks(payload: bytes) -> bytes:
-    """A chunked body (RFC 9112, section 7.1) as one; the payload as it is where it is anything else, or cut."""
-    parts: list[bytes] = []
-    position = 0
-    while size := _CHUNK_SIZE.match(payload, position):
-        start, length = size.end(), int(size[1], 16)
-        if length == 0:
-            return b"".join(parts) if _TRAILERS.fullmatch(payload, start) else payload
-        position = start + length + 2
-        if payload[position - 2 : position] != b"\r\n":
-            return payload
-        parts.append(payload[start : start + length])
-    return payload
+def _gap(source: Source, position: int) -> Generator[Record, None, int]:
+    """Bytes that begin no gzip member, up to the next one."""
+    following = next_member(source, position)
+    rest = source.at(position, len(MAGIC))
+    if following == source.end and MAGIC.startswith(rest):
+        yield Damage(position, "truncated_record", following - position)
+    elif is_damaged_member(source, position, following):
+        yield Damage(position, "damaged_member", following - position)
+    else:
+        yield Damage(position, "rubbish", following - position, records=0)
+    return following

@@ -71,8 +71,12 @@ class WrittenWarc:
     index: tuple[dict[str, Any], ...]
 
 
-def write_warc(captures: Sequence[Capture], root: Path, relative: str) -> WrittenWarc:
-    """Write captures as one .warc.gz, each record its own gzip member, at a path below the crawl's root."""
+def write_warc(captures: Sequence[Capture], root: Path, relative: str, *, index_failures: bool = False) -> WrittenWarc:
+    """Write captures as one .warc.gz, each record its own gzip member, at a path below the crawl's root.
+
+    Only successful captures are indexed: the index keeps the others in a subset of their own. Its subset of robots.txt
+    captures holds all of them (``index_failures``).
+    """
     path = root / relative
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -85,15 +89,15 @@ def write_warc(captures: Sequence[Capture], root: Path, relative: str) -> Writte
                 middle = len(member) // 2
                 member = member[:middle] + bytes(min(64, len(member) - middle)) + member[middle + 64 :]
             stream.write(member)
-            if capture.status == 200:
+            if capture.status == 200 or index_failures:
                 rows.append(_index_row(capture, relative, offset, len(member)))
         size = stream.tell()
     return WrittenWarc(relative, len(captures) + 1, size, tuple(rows))
 
 
-def write_index(warcs: Sequence[WrittenWarc], root: Path, crawl: str) -> Path:
-    """Write the columnar index of a crawl, sorted by ``url_surtkey`` as Common Crawl's is."""
-    folder = root / "cc-index" / "table" / "cc-main" / "warc" / f"crawl={crawl}" / "subset=warc"
+def write_index(warcs: Sequence[WrittenWarc], root: Path, crawl: str, subset: str = "warc") -> Path:
+    """Write one subset of the columnar index of a crawl, sorted by ``url_surtkey`` as Common Crawl's is."""
+    folder = root / "cc-index" / "table" / "cc-main" / "warc" / f"crawl={crawl}" / f"subset={subset}"
     folder.mkdir(parents=True, exist_ok=True)
     rows = sorted(
         (row for warc in warcs for row in warc.index),
@@ -101,6 +105,14 @@ def write_index(warcs: Sequence[WrittenWarc], root: Path, crawl: str) -> Path:
     )
     path = folder / "part-00000.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=INDEX_SCHEMA), path, compression="zstd")
+    return path
+
+
+def write_path_list(paths: Sequence[str], root: Path, crawl: str, kind: str) -> Path:
+    """Write a crawl's list of files of one kind (``warc``, ``robotstxt``, ``cc-index-table``), one path a line."""
+    path = root / "crawl-data" / crawl / f"{kind}.paths.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress("".join(f"{name}\n" for name in paths).encode(), mtime=0))
     return path
 
 

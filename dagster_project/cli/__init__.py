@@ -12,7 +12,11 @@ import typer
 from dagster_project.cli import line, store, workshops
 from dagster_project.factory import home_folder
 from foundation.errors import TransumanzaError
+from foundation.execution import JobSubmitted
 from foundation.store.staging import explained_disk_errors
+
+SUBMITTED = os.EX_TEMPFAIL
+"""Exit code (75, "temporary failure", sysexits.h) of a command whose work is with a cluster: run it again later."""
 
 app = typer.Typer(
     help="Adapts language models to Italian: corpus, translation, EVALITA instructions, versioned Parquet, training, release.",
@@ -50,10 +54,17 @@ def settings(
 
 
 def main() -> None:
-    """The console script: errors that a user can mend are one line, without a traceback."""
+    """The console script: errors that a user can mend are one line, without a traceback.
+
+    Exit codes: 0 done; 1 an error; 2 a wrong command line; 75 the work is with a cluster, and the same command goes on
+    with it later; 130 interrupted.
+    """
     try:
         with explained_disk_errors(home_folder()):
             app()
+    except JobSubmitted as submitted:
+        typer.secho(str(submitted), fg=typer.colors.YELLOW, err=True)
+        sys.exit(SUBMITTED)
     except TransumanzaError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         sys.exit(1)

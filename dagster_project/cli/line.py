@@ -16,6 +16,7 @@ from dagster_project.instance import dagster_home, environment_lines
 from dagster_project.profile import DEFAULT_PROFILE, load_profile
 from dagster_project.tables import human_bytes, human_hours, text_table
 from foundation.errors import TransumanzaError
+from foundation.execution import JobSubmitted
 from foundation.store import NotPublished
 
 
@@ -45,7 +46,12 @@ def demo() -> None:
     logging.getLogger().handlers.clear()  # what the stages say reaches the console through Dagster
     clock = time.monotonic()
     before = _fingerprints(factory)
-    succeeded = materialize_everything(factory)
+    try:
+        succeeded = materialize_everything(factory)
+    except JobSubmitted:
+        typer.echo("")
+        _print_summary(factory, before, stopped=True)
+        raise
     typer.echo("")
     _print_summary(factory, before, stopped=not succeeded)
     if not succeeded:
@@ -58,7 +64,10 @@ def run(
     asset: Annotated[str, typer.Argument(help="The asset to make; `transumanza status` lists them.")],
     partition: Annotated[str | None, typer.Option(help="The snapshot, for a partitioned asset.")] = None,
 ) -> None:
-    """Make one asset without Dagster; its event is reported to the Dagster instance where DAGSTER_HOME is set."""
+    """Make one asset without Dagster; its event is reported to the Dagster instance where DAGSTER_HOME is set.
+
+    Exit code 75: its shards are with Slurm (execution.engine); the same command goes on with them later.
+    """
     from dagster_project.assets import said
     from dagster_project.whole_line import report_event
 
@@ -71,14 +80,15 @@ def run(
 def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what the profile will cost before it runs: rows, bytes, core-hours, GPU-hours, disk per asset."""
+    """Say what the profile will cost before it runs: rows, bytes, core-hours, GPU-hours, disk per asset; requests and bytes per crawl."""
     import json
 
-    from dagster_project.planning import estimates, rates_machine
+    from dagster_project.planning import crawl_plans, estimates, rates_machine
 
-    rows = estimates(make_factory())
+    factory = make_factory()
+    rows, crawls = estimates(factory), crawl_plans(factory)
     if as_json:
-        typer.echo(json.dumps([row.as_dict() for row in rows]))
+        typer.echo(json.dumps({"assets": [row.as_dict() for row in rows], "crawls": [crawl.as_dict() for crawl in crawls]}))
         return
     table = [
         (row.asset, f"{row.rows:,.0f}", human_bytes(row.bytes), human_hours(row.core_hours), human_hours(row.gpu_hours) if row.gpu_hours else "-", row.basis)
@@ -87,6 +97,12 @@ def plan(
     typer.echo(text_table(("asset", "rows", "disk", "core time", "GPU time", "basis"), table, right=(1, 2, 3, 4)))
     core, gpu = sum(row.core_hours for row in rows), sum(row.gpu_hours for row in rows)
     typer.echo(f"\nin all: {human_hours(core)} of one core, {human_hours(gpu) if gpu else 'nothing'} of a GPU, {human_bytes(sum(row.bytes for row in rows))} on disk")
+    for crawl in crawls:
+        typer.echo(f"\n{crawl.snapshot}, read by {crawl.chosen}:")
+        found = [(cost.way, cost.site, f"{cost.requests:,.0f}", human_bytes(cost.bytes), f"{cost.days:,.2f}") for cost in crawl.costs]
+        typer.echo(text_table(("way", "from", "requests", "bytes", "days"), found, right=(2, 3, 4)))
+        typer.echo("\n".join(crawl.advice))
+        typer.echo("\n".join(sorted({f"{cost.way}: {cost.basis.partition(';')[0]}" for cost in crawl.costs})))
     typer.echo(f"what this store has not measured is estimated from rates of {rates_machine()}; no GPU was measured yet; files that versions share count each time")
 
 

@@ -1,5 +1,7 @@
-"""Sharded, resumable runs: the same function over many shards, on local workers, with done marks and progress."""
+"""Sharded, resumable runs: the same function over many shards, on local workers, Slurm or Ray, with done marks and progress."""
 
-from foundation.execution.shards import ExecutionError, run_shards
+from foundation.execution.errors import ExecutionError, JobSubmitted
+from foundation.execution.settings import Engine, ExecutionSettings
+from foundation.execution.shards import run_shards
 
-__all__ = ["ExecutionError", "run_shards"]
+__all__ = ["Engine", "ExecutionError", "ExecutionSettings", "JobSubmitted", "run_shards"]

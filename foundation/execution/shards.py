@@ -2,14 +2,13 @@
 
 A shard's result appears under its final name only when it is whole (written beside it, then renamed), so that the file
 itself is the done mark. The caller's work folder carries the build's fingerprint: other settings or inputs never meet
-old marks. Results are named by shard index: their order never depends on which worker was faster.
+old marks. Results are named by shard index: their order never depends on which worker was faster, nor on the engine.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -17,14 +16,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from foundation.errors import TransumanzaError
 from foundation.execution.datatrove_step import ShardStep
-
-ShardFunction = Callable[[Any, Path], None]
-
-
-class ExecutionError(TransumanzaError):
-    """A shard failed; finished shards are kept, so that the next run starts with this one."""
+from foundation.execution.errors import ExecutionError
+from foundation.execution.settings import Engine
+from foundation.execution.shard_run import ShardFunction, ShardRun
 
 
 def run_shards(
@@ -35,35 +30,59 @@ def run_shards(
     *,
     suffix: str = ".parquet",
     workers: int = 1,
+    engine: Engine | None = None,
     label: str = "",
 ) -> list[Path]:
     """Call ``function(shard, output)`` for each shard that has no result yet.
 
     Args:
-        function: a module-level function, or a ``functools.partial`` of one; writes its result (a file or a folder) at
-            the path it is given. It must depend on the shard and its bound arguments alone.
+        function: a module-level function of an installed package, or a ``functools.partial`` of one; writes its result (a
+            file or a folder) at the path it is given. It must depend on the shard and its bound arguments alone, and read
+            nothing but files: compute nodes have no network.
         shards: what is passed to the function, one at a time; JSON-like values.
         work: the resumable work folder of the build.
         name: names the run inside ``work``; several runs of one build have different names.
         suffix: ending of the results' names.
-        workers: processes; 1 runs in this process. Never changes the result.
+        workers: for short: an engine of so many local processes.
+        engine: what runs the shards. Never changes the result.
         label: what the progress bar says.
 
     Returns:
         The results' paths in the order of the shards.
 
     Raises:
-        ExecutionError: a shard failed; its error is the cause.
+        ExecutionError: a shard failed, or the engine cannot be used.
+        JobSubmitted: the shards are with Slurm; the same call finds the job again.
     """
+    engine = engine or Engine(workers=workers)
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
-    outputs = [folder / f"{index:05d}{suffix}" for index in range(len(shards))]
-    for leftover in folder.glob("*.part"):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    waiting = [index for index, output in enumerate(outputs) if not output.exists()]
-    step = ShardStep(function, [shards[index] for index in waiting], [str(outputs[index]) for index in waiting])
-    done = len(shards) - len(waiting)
-    with tqdm(total=len(shards), initial=done, desc=label or name, unit="shard", mininterval=1.0, disable=None) as bar:
+    outputs = tuple(folder / f"{index:05d}{suffix}" for index in range(len(shards)))
+    run = ShardRun(function, shards, outputs, folder, label or name, engine)
+    if engine.settings.engine == "slurm":
+        from foundation.execution.slurm import run_on_slurm
+
+        run_on_slurm(run)
+        return list(outputs)
+    if run.engine_folder.exists():
+        from foundation.execution.slurm import refuse_beside_a_job
+
+        refuse_beside_a_job(run)
+    run.clear_leftovers()
+    if engine.settings.engine == "ray":
+        from foundation.execution.on_ray import run_on_ray
+
+        run_on_ray(run)
+    else:
+        _run_here(run)
+    return list(outputs)
+
+
+def _run_here(run: ShardRun) -> None:
+    waiting, workers = run.waiting(), run.engine.workers
+    step = run.step(waiting, ShardStep)
+    done = len(run.outputs) - len(waiting)
+    with tqdm(total=len(run.outputs), initial=done, desc=run.label, unit="shard", mininterval=1.0, disable=None) as bar:
         try:
             if workers <= 1 or len(waiting) <= 1:
                 for index in range(len(step)):
@@ -73,7 +92,6 @@ def run_shards(
                 _run_workers(step, workers, bar)
         except RuntimeError as error:
             raise ExecutionError(f"{error}; finished shards are kept, run again to go on") from error
-    return outputs
 
 
 def _run_workers(step: ShardStep, workers: int, bar: tqdm) -> None:
@@ -84,7 +102,7 @@ def _run_workers(step: ShardStep, workers: int, bar: tqdm) -> None:
     """
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(step)), mp_context=context) as pool:
-        futures = [pool.submit(step.run_one, index) for index in range(len(step))]
+        futures = [pool.submit(step.alone(index).run_one, 0) for index in range(len(step))]
         try:
             for future in as_completed(futures):
                 future.result()

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dagster_project.factory import Factory
-from dagster_project.planning import RATES, estimates
+from dagster_project.planning import RATES, crawl_plans, estimates
 from dagster_project.profile import load_profile
 from foundation.sources.data import DataFolder
 
@@ -29,3 +29,14 @@ def test_more_tokens_cost_more(tmp_path: Path) -> None:
         return next(row.core_hours for row in estimates(factory) if row.asset == "adapted_model")
 
     assert hours("training.tokens.token_budget=57000") == pytest.approx(2 * hours("training.tokens.token_budget=28500"))
+
+
+def test_plan_of_a_crawl_weighs_both_ways(tmp_path: Path) -> None:
+    factory = Factory(load_profile("smoke", ["snapshots=[CC-MAIN-2024-22]", "corpus.web.snapshot.source=auto"]), tmp_path, DataFolder(None))
+    (crawl,) = crawl_plans(factory)
+    by_way = {(cost.way, cost.site): cost for cost in crawl.costs}
+    assert len(by_way) == 4 and crawl.chosen == "index" and len(crawl.advice) == 2
+    for site in {cost.site for cost in crawl.costs}:
+        assert by_way["index", site].bytes < by_way["scan", site].bytes / 10
+    documents = next(row for row in estimates(factory) if row.asset == "documents")
+    assert 60e6 < documents.rows < 70e6  # 2.5 % of 2.7e9 captures

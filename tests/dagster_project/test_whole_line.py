@@ -195,7 +195,7 @@ def test_commands_answer(built: Factory) -> None:
     assert status.returncode == 0 and "clean_corpus" in status.stdout and "stale" not in status.stdout, status.stderr
     plan = call("plan", "--json")
     assert plan.returncode == 0, plan.stderr
-    rows = json.loads(plan.stdout)
+    rows = json.loads(plan.stdout)["assets"]
     assert {row["asset"] for row in rows} == set(built.stages)
     shown = call("store", "show", "adapted_model", "--ref", "smoke", "--lineage")
     assert shown.returncode == 0 and "snapshot[" in shown.stdout, shown.stderr

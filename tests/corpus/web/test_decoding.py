@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.web.decoding import decode, tidy
+from corpus.web.decoding import decode, tidy, undoubled
 from corpus.web.domains import registered_domain, splits_of
 from corpus.web.rights import html_language, rights_of
 
 TEXT = "Perché così? È già più di là, «città» e l’università."
+PAGE = f"<html><head><title>Città</title></head><body><p>{TEXT} Il mugnaio era sospetto, perché tratteneva per sé una parte; però la libertà.</p></body></html>"
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,91 @@ def test_charsets(encoding: str, declared: str | None, charset: str) -> None:
 def test_charset_of_the_page_itself() -> None:
     page = f'<html><head><meta charset="iso-8859-15"></head><body>{"€ così "}</body></html>'
     assert "€ così" in decode(page.encode("iso-8859-15"), None).text
+
+
+@pytest.mark.parametrize("declared", [None, "utf-8", "iso-8859-1", "windows-1251", "utf-16", "gb2312"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "mac_roman", "cp850", "utf-16-le", "utf-16-be", "utf-16", "utf-32"])
+def test_text_in_latin_letters_is_read_whatever_is_declared(encoding: str, declared: str | None) -> None:
+    text = PAGE.encode(encoding, errors="ignore").decode(encoding)  # DOS knows no typographic quotes
+    decoded = decode(text.encode(encoding), declared)
+    assert decoded.text == text and decoded.undecodable_share == 0
+
+
+@pytest.mark.parametrize("size", [40, 200, 2000])
+@pytest.mark.parametrize("encoding", ["cp1252", "mac_roman", "utf-16-le"])
+def test_short_pages_are_read_too(encoding: str, size: int) -> None:
+    text = (TEXT * 40)[:size].replace("’", "'")
+    assert decode(text.encode(encoding), None).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "declared"),
+    [
+        ("Привет, мир! Это HTMLтекст, CSSстиль и JSкод для пробы.", "cp1251", "windows-1251"),
+        ("Привет, мир! Это HTMLтекст, CSSстиль и JSкод для пробы.", "koi8-r", "koi8-r"),
+        ("Zażółć gęślą jaźń: święto będzie się działo około północy.", "iso-8859-2", "iso-8859-2"),
+        ("Καλημέρα κόσμε, αυτό είναι ένα κείμενο.", "iso-8859-7", "iso-8859-7"),
+        ("这是一个测试页面，用于检测编码。", "gbk", "gb2312"),
+        ("日本語のテキストです。文字コードの判定を試します。", "shift_jis", "x-sjis"),
+    ],
+)
+def test_right_declarations_of_other_scripts_are_believed(text: str, encoding: str, declared: str) -> None:
+    assert decode(text.encode(encoding), declared).text == text
+    assert decode(f'<meta charset="{declared}">{text}'.encode(encoding), None).text.endswith(text)
+    assert decode(f'<?xml version="1.0" encoding="{declared}"?>{text}'.encode(encoding), None).text.endswith(text)
+
+
+def test_strays_in_utf8_are_read_and_cut_sequences_counted() -> None:
+    page = PAGE.encode() + "un’altra città, però".encode("cp1252") + b" perch\xc3 ... e \xe2\x80 fine"
+    decoded = decode(page, "iso-8859-1")
+    assert decoded.charset == "utf-8" and decoded.repaired == 3
+    assert decoded.text == PAGE + "un’altra città, però perch\ufffd ... e \ufffd fine"
+    assert decoded.undecodable_share == pytest.approx(2 / len(decoded.text))
+
+
+def test_pages_in_another_charset_are_not_taken_for_utf8_with_strays() -> None:
+    page = "È più là: perché è così. «É»".encode("cp1252")  # the last three bytes of it are valid UTF-8 by chance
+    assert decode(page, None).charset == "cp1252"
+
+
+@pytest.mark.parametrize("middle", ["latin-1", "cp1252"])
+def test_text_that_was_encoded_twice_is_repaired(middle: str) -> None:
+    text = TEXT.replace("’", "'") if middle == "cp1252" else TEXT
+    doubled = text.encode().decode(middle, errors="strict" if middle == "latin-1" else "ignore")
+    decoded = decode(doubled.encode(), "utf-8")
+    assert decoded.text == text and decoded.charset == "utf-8"
+    assert decoded.repaired == sum(character > "\x7f" for character in text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT,
+        "Chi legge Ã¨ al posto di è ha davanti un testo codificato due volte: così succede con à, ò, ù. Ã¨, Ã², Ã¹.",  # shows it
+        "Una sola Ã¨.",
+        "NÃO, SÃO, MÃE, «CORAÇÃO», ÂNGULO, câmara",
+        "â l’époque, forêt, «Âge»",
+        "Übergrößenträger: »Ä«, »Ö«, »Ü«",
+    ],
+)
+def test_text_that_only_looks_doubled_stays(text: str) -> None:
+    assert undoubled(text) == (text, 0) and decode(text.encode(), None).text == text
+
+
+def test_nuls() -> None:
+    assert decode(b"<p>ciao\x00 a tutti</p>" + b"x" * 100, None).text == "<p>ciao a tutti</p>" + "x" * 100
+    assert "\x00" in decode(b"\x89PNG\x00\x00\x01\x00" * 9, None).text  # binary stays recognizable
+
+
+def test_a_mark_before_other_bytes_is_no_charset() -> None:
+    assert decode(b"\xef\xbb\xbf" + TEXT.encode("cp1252"), "utf-8").text == TEXT
+
+
+@given(st.text(max_size=300))
+def test_valid_utf8_comes_back(text: str) -> None:
+    decoded = decode(text.encode(errors="surrogatepass"), "iso-8859-1") if text.isprintable() else None
+    if decoded is not None and not decoded.repaired and not text.startswith("\ufeff"):
+        assert decoded.text == text
 
 
 @given(st.binary(max_size=400), st.none() | st.sampled_from(["utf-8", "latin-1", "nonsense", "utf-16"]))

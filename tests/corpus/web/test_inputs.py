@@ -18,8 +18,9 @@ from corpus.web.extraction import Extracted, PageExtractor
 from corpus.web.rights import Rights
 from corpus.web.settings import CleanSettings, EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
-from corpus.web.warc_reading import Response, read_responses
+from corpus.web.warc_reading import Response, read_records
 from corpus.web.warc_writing import Capture, write_index, write_warc
+from foundation.execution import Engine
 from foundation.language.identification import LanguageScore
 from foundation.language.words import load_tokenizer
 from foundation.sources.data import DataFolder
@@ -82,7 +83,7 @@ def test_a_corpus_of_no_snapshot_is_an_error(sections: dict[str, Any], tmp_path:
         inputs={"documents": {}, "decisions": {}},
         staging=cast(Any, None),
         work=tmp_path,
-        workers=1,
+        engine=Engine(),
         snapshots=("SAMPLE-2026-01",),
     )
     with pytest.raises(WebCorpusError, match=r"SAMPLE-2026-01.*none has both"):
@@ -99,7 +100,7 @@ def test_snapshots_of_a_folder_have_folders_of_their_own(
     assert snapshot.folder_root(settings, DataFolder(None), "MINE-2") == base
     chosen = {**sections, "corpus.web.snapshot": settings}
     made = stage_runner(stages(web), chosen, "snapshot", "MINE-1", snapshots=names).published
-    assert made.read("captures")["warc_path"].to_list() == ["crawl-data/MINE-1/segments/1/crawl.warc.gz"]
+    assert made.read("files")["path"].to_list() == ["crawl-data/MINE-1/segments/1/crawl.warc.gz"]
     with pytest.raises(WebCorpusError, match="has no folder MINE-2"):
         stage_runner(stages(web), chosen, "snapshot", "MINE-2", snapshots=names)
 
@@ -120,7 +121,7 @@ class _Everything:
     label = "en"
 
     def extract(self, response: Response) -> Extracted:
-        return Extracted(response.url * 40, "utf-8", (LanguageScore("en", 1.0),), None, None, Rights(None, False, False))
+        return Extracted(response.url * 40, (LanguageScore("en", 1.0),), "none", None, Rights(None, False, False))
 
 
 def _capture(number: int) -> Capture:
@@ -133,7 +134,8 @@ def _crawl(root: Path, name: str, numbers: range) -> Any:
 
 
 def _replayed(roots: dict[str, Path], documents: int) -> list[str]:
-    found, _ = replay.replay_rows(roots, cast(PageExtractor, _Everything()), ReplaySettings(documents=documents), seed=1)
+    settings = ReplaySettings(documents=documents)
+    found, _ = replay.replay_rows(replay.of_snapshots(roots, cast(PageExtractor, _Everything()), settings), "en", settings, seed=1)
     return sorted(url for frame in found.values() for url in frame["url"])
 
 
@@ -156,11 +158,11 @@ def test_no_further_snapshot_is_read_for_pages_already_found(tmp_path: Path, mon
 
     def reading(path: Path) -> Any:
         opened.append(path.name)
-        return read_responses(path)
+        return read_records(path)
 
     _crawl(tmp_path / "1", "first", range(4))
     _crawl(tmp_path / "2", "second", range(4, 8))
-    monkeypatch.setattr(replay, "read_responses", reading)
+    monkeypatch.setattr(replay, "read_records", reading)
     assert len(_replayed({"1": tmp_path / "1", "2": tmp_path / "2"}, 4)) == 4 and opened == ["first.warc.gz"]
     assert len(_replayed({"1": tmp_path / "1", "2": tmp_path / "2"}, 5)) == 5 and opened[1:] == ["first.warc.gz", "second.warc.gz"]
 
@@ -189,6 +191,7 @@ def test_releases_of_packages_that_shape_rows_are_facts(web: WebSettings, sectio
     setup = StageSetup(settings=sections, data=DataFolder(None), downloads=Downloads(tmp_path, True), partition=None, seed=1)
     facts = {stage.asset: dict(stage.facts(setup)) for stage in stages(web) if stage.facts and stage.asset != "snapshot"}
     extraction = {"trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract"}
-    assert set(facts["documents"]) == set(facts["replay_text"]) == extraction < set(facts["evaluation_text"])
+    assert set(facts["replay_text"]) == extraction < set(facts["evaluation_text"])
+    assert set(facts["documents"]) == {*extraction, "protego", "ai_crawlers"} and set(facts["decisions"]) == {"ai_crawlers"}
     assert set(facts["signals"]) == {"spacy", "rensa"}
     assert set(facts["clean_corpus"]) == {"spacy", "phonenumbers", "python-stdnum", "tldextract"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,8 @@ from hypothesis import strategies as st
 from corpus.web.decisions import decide, without_lines, without_spans
 from corpus.web.errors import WebCorpusError
 from corpus.web.lines import LINE_FLAGS
-from corpus.web.minhash import bands, signature
-from corpus.web.repetition import duplicate_lines, duplicated_ngram_share, top_ngram_share
+from corpus.web.minhash import bands, normalised_words, signature
+from corpus.web.repetition import DUPLICATED_SIZES, TOP_SIZES, WordNgrams, duplicate_lines
 from corpus.web.rules import DocumentRule, load_rules
 from corpus.web.settings import SignalSettings
 from corpus.web.signals import SIGNALS, SignalMeter, SignalRun
@@ -41,7 +44,7 @@ def verdict(meter: SignalMeter, text: str, rules: Path = RULES) -> dict:
     import polars as pl
 
     row = {"document_id": "d", "text": text, "language_score": 0.99, **meter.measure(text)}
-    return next(decide(pl.DataFrame([row], infer_schema_length=None), load_rules(rules), OverlapIndex.build([])))
+    return next(decide(pl.DataFrame([row], infer_schema_length=None), load_rules(rules), OverlapIndex.build([]), "research"))
 
 
 def test_a_row_holds_every_declared_signal(meter: SignalMeter) -> None:
@@ -94,9 +97,44 @@ def test_any_text_can_be_measured(meter: SignalMeter, text: str) -> None:
 
 def test_repetition_by_hand() -> None:
     assert duplicate_lines("a\nbb\na\n\nbb") == (0.5, 3 / 10)
-    assert top_ngram_share(["a", "b", "a", "b"], 2, 10) == 3 * 2 / 10
-    assert duplicated_ngram_share(list("abcdeabcde"), 5, 10) == 0.5
-    assert duplicated_ngram_share([], 5, 0) == 0.0
+    assert WordNgrams(["a", "b", "a", "b"], 10).shares()["top_2_gram_share"] == 3 * 2 / 10
+    assert WordNgrams(list("abcdeabcde"), 10).shares()["duplicated_5_gram_share"] == 0.5
+    assert set(WordNgrams([], 0).shares().values()) == {0.0}
+
+
+def _plain_top(words: list[str], size: int, characters: int) -> float:
+    grams = Counter(" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
+    gram, count = grams.most_common(1)[0] if grams else ("", 0)
+    return len(gram) * count / characters
+
+
+def _plain_duplicated(words: list[str], size: int, characters: int) -> float:
+    seen: set[tuple[str, ...]] = set()
+    repeated = start = 0
+    while start <= len(words) - size:
+        gram = tuple(words[start : start + size])
+        repeated += sum(map(len, gram)) if gram in seen else 0
+        start += size if gram in seen else 1
+        seen.add(gram)
+    return repeated / characters
+
+
+@settings(max_examples=100, deadline=None)
+@given(words=st.lists(st.sampled_from(["di", "e", "pascolo", "l'", "è", "."]), max_size=60))
+def test_ngram_shares_are_those_of_the_plain_definitions(words: list[str]) -> None:
+    characters = max(len(" ".join(words)), 1)
+    shares = WordNgrams(words, characters).shares()
+    for size in TOP_SIZES:
+        assert shares[f"top_{size}_gram_share"] == _plain_top(words, size, characters)
+    for size in DUPLICATED_SIZES:
+        assert shares[f"duplicated_{size}_gram_share"] == _plain_duplicated(words, size, characters)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=60))
+def test_marks_of_any_script_are_stripped(text: str) -> None:
+    plain = "".join(char for char in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(char) != "Mn")
+    assert normalised_words(text) == re.sub(r"[\W_]+", " ", re.sub(r"\d+", "0", plain)).split()
 
 
 def test_signatures_forgive_case_accents_and_numbers() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from corpus.web.documents import merge_shards
+from corpus.web.document_build import LOSSES
 from corpus.web.errors import WebCorpusError
+from corpus.web.extraction import Extracted, PageExtractor
 from corpus.web.report import dropped_examples, waterfall, why
 from corpus.web.settings import DecisionSettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
@@ -113,11 +115,13 @@ def test_signals_of_other_documents_are_refused(
 ) -> None:
     """Documents extracted anew keep their ids and get other texts; signals are still those of the old ones."""
 
-    def merged(folders: Sequence[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
-        rows, skipped = merge_shards(folders)
-        return rows.with_columns(pl.col("text") + " Fine."), skipped
+    extract = PageExtractor.extract
 
-    monkeypatch.setattr("corpus.web.documents.merge_shards", merged)
+    def longer(self: PageExtractor, response: Any) -> Any:
+        page = extract(self, response)
+        return dataclasses.replace(page, text=f"{page.text} Fine.") if isinstance(page, Extracted) else page
+
+    monkeypatch.setattr(PageExtractor, "extract", longer)
     graph = (*stages(web), benchmark_stage)
     sections = {**sections, "corpus.web.documents": web.documents.model_copy(update={"scores_kept": 4})}
     assert not stage_runner(graph, sections, "documents", SNAPSHOT).reused
@@ -144,17 +148,20 @@ def test_a_user_folder_of_crawl_files(
         (crawl / f"{name}.warc.gz").write_bytes((folder / f"{name}.warc.gz").read_bytes())
     sections = {**sections, "corpus.web.snapshot": SnapshotSettings(source="folder", folder=str(crawl))}
     snapshot = stage_runner(stages(web), sections, "snapshot", "CC-MAIN-2020-34", snapshots=("CC-MAIN-2020-34",))
-    assert snapshot.published.statistics["responses"] == 38 and snapshot.published.statistics["damaged"] == 0
+    assert snapshot.published.read("files")["kind"].to_list() == ["warc", "warc"]
     documents = stage_runner(stages(web), sections, "documents", "CC-MAIN-2020-34", snapshots=("CC-MAIN-2020-34",))
     assert documents.published.rows == 0 and not documents.record.passed
     skipped = documents.published.read("skipped")
     assert skipped.filter(pl.col("reason") == "other_language").select(pl.col("pages").sum()).item() > 20
     assert "zh" in set(skipped["language"])
+    counts = documents.published.statistics
+    assert counts["pages"] == 38 and counts["remarks"] == {} and counts["records"] == sum(counts["skipped"].values())
+    assert not set(counts["skipped"]) & LOSSES
 
 
 def test_other_snapshots_are_an_error_that_says_what_can_be_had(stage_runner: Runner, web: WebSettings, sections: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(WebCorpusError, match="only samples named SAMPLE-YYYY-MM"):
-        stage_runner(stages(web), sections, "snapshot", "CC-MAIN-2024-22", snapshots=("CC-MAIN-2024-22",))
+    with pytest.raises(WebCorpusError, match=r"no source goes by this name; name a crawl of Common Crawl \(CC-MAIN"):
+        stage_runner(stages(web), sections, "snapshot", "mine", snapshots=("mine",))
     assert not list((tmp_path / "home" / "store").rglob("manifest.json"))
 
 

@@ -1,0 +1,165 @@
+"""A server on 127.0.0.1 that answers what ``huggingface_hub.HfFileSystem`` asks of the Hugging Face Hub to read a dataset.
+
+It serves a folder ``OWNER/NAME/COMMIT/…``: information on a revision, listings page by page, and files by a redirect to a
+second address that heeds ranges, as the Hub's object store does. Endpoints, fields and error codes are those that
+huggingface_hub 2.4 reads (``hf_api.dataset_info``, ``_iter_repo_tree_pages``, ``get_paths_info``, ``hf_raise_for_status``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+_API = re.compile(r"/api/datasets/(?P<repo>[^/]+/[^/]+)/(?P<what>revision|tree|paths-info)/(?P<commit>[^/]+)(?:/(?P<path>.+))?")
+_RESOLVE = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<commit>[^/]+)/(?P<path>.+)")
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+@dataclass
+class HubServer:
+    """What a running server has seen, and how it behaves.
+
+    Attributes:
+        endpoint: its address, for ``HF_ENDPOINT``.
+        root: what it serves.
+        token: the only token that gets an answer; None: everybody does.
+        page_entries: entries of one page of a listing (the Hub: 1,000).
+        requests: method, path and Range header of each request.
+        tokens: the distinct Authorization headers that came; "" where there was none.
+        faults: statuses that the next requests for file contents are answered with.
+    """
+
+    endpoint: str
+    root: Path
+    token: str | None = None
+    page_entries: int = 1000
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    faults: list[int] = field(default_factory=list)
+
+
+def _entry(path: Path, root: Path) -> dict[str, Any]:
+    name = path.relative_to(root).as_posix()
+    oid = hashlib.sha1(name.encode()).hexdigest()
+    if path.is_dir():
+        return {"type": "directory", "oid": oid, "size": 0, "path": name}
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    size = path.stat().st_size
+    return {"type": "file", "oid": oid, "size": size, "path": name, "lfs": {"oid": digest, "size": size, "pointerSize": 134}}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    hub: HubServer
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: tests read ``HubServer.requests``."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        self._form = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        self.hub.requests.append((self.command, unquote(address.path), self.headers.get("Range", "")))
+        token = self.headers.get("Authorization", "")
+        self.hub.tokens.add(token)
+        if address.path.startswith("/store/"):
+            self._contents(self.hub.root / unquote(address.path).removeprefix("/store/"))
+            return
+        if self.hub.token is not None and token != f"Bearer {self.hub.token}":
+            self._error(401, "RepoNotFound", "Repository not found")
+        elif match := _API.fullmatch(address.path):
+            self._api({key: unquote(value or "") for key, value in match.groupdict().items()}, parse_qs(address.query))
+        elif match := _RESOLVE.fullmatch(unquote(address.path)):
+            self._resolve(**match.groupdict())
+        else:
+            self._error(404, "", "no such address")
+
+    def _api(self, asked: dict[str, str], query: dict[str, list[str]]) -> None:
+        folder = self.hub.root / asked["repo"]
+        commit = folder / asked["commit"]
+        if not folder.is_dir():
+            self._error(404, "RepoNotFound", "Repository not found")
+        elif not commit.is_dir():
+            self._error(404, "RevisionNotFound", f"Invalid rev id: {asked['commit']}")
+        elif asked["what"] == "revision":
+            self._json({"id": asked["repo"], "sha": commit.name, "private": False, "disabled": False, "gated": False, "downloads": 0, "likes": 0, "tags": [], "siblings": []})
+        elif asked["what"] == "paths-info":
+            places = [commit / path for path in parse_qs(self._form).get("paths", [])]
+            self._json([_entry(place, commit) for place in places if place.exists()])
+        elif not (commit / asked["path"]).is_dir():
+            self._error(404, "EntryNotFound", "Entry not found")
+        else:
+            self._tree(commit, commit / asked["path"], query)
+
+    def _tree(self, commit: Path, folder: Path, query: dict[str, list[str]]) -> None:
+        recursive = query.get("recursive", ["false"])[0].lower() == "true"
+        entries = [_entry(path, commit) for path in sorted(folder.rglob("*") if recursive else folder.iterdir())]
+        start = int(query.get("cursor", ["0"])[0])
+        stop = start + self.hub.page_entries
+        address = f"{self.hub.endpoint}{urlsplit(self.path).path}?recursive={str(recursive).lower()}&cursor={stop}"
+        self._json(entries[start:stop], {"Link": f'<{address}>; rel="next"'} if stop < len(entries) else {})
+
+    def _resolve(self, repo: str, commit: str, path: str) -> None:
+        file = self.hub.root / repo / commit / path
+        if self.hub.faults:
+            self._error(self.hub.faults.pop(0), "", "busy")
+        elif not file.is_file():
+            self._error(404, "EntryNotFound", "Entry not found")
+        else:
+            place = quote(file.relative_to(self.hub.root).as_posix())
+            self._answer(302, b"", {"Location": f"{self.hub.endpoint}/store/{place}", "X-Repo-Commit": commit})
+
+    def _contents(self, file: Path) -> None:
+        data = file.read_bytes()
+        match = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if match is None:
+            self._answer(200, data, {"Accept-Ranges": "bytes"})
+            return
+        start, stop = int(match[1]), min(len(data), int(match[2] or len(data)) + 1)
+        self._answer(206, data[start:stop], {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"})
+
+    def _json(self, value: object, headers: dict[str, str] | None = None) -> None:
+        self._answer(200, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    def _error(self, status: int, code: str, message: str) -> None:
+        self._answer(status, json.dumps({"error": message}).encode(), {"Content-Type": "application/json", "X-Error-Code": code, "X-Error-Message": message})
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@contextlib.contextmanager
+def hub_server(root: Path) -> Iterator[HubServer]:
+    """Serve the datasets below a folder: ``OWNER/NAME/COMMIT/…``."""
+    hub = HubServer("", root)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    server.daemon_threads = True
+    hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
