@@ -59,7 +59,7 @@ def measure(folder: Path, cache: Path, pages: int, target_pages: int) -> dict[st
     inputs = {
         "mix": write_pages(mix(found, pages, TARGET_SHARE), folder / "mix", 4, "CC-MAIN-2026-01"),
         "italian": write_pages(found.target[:target_pages], folder / "italian", 4, "CC-MAIN-2026-01"),
-        "large": write_pages(mix(found, pages * GROWTH, TARGET_SHARE), folder / "large", 4 * GROWTH, "CC-MAIN-2026-01"),
+        "large": write_pages(mix(found, pages, TARGET_SHARE) * GROWTH, folder / "large", 4 * GROWTH, "CC-MAIN-2026-01"),
     }
     side = _Sides(folder, cache, python)
     stock = {name: side.stock(name) for name in ("mix", "italian")}

@@ -126,6 +126,7 @@ def _report(parts: Sequence[Path], skipped: pl.DataFrame, total: Mapping[str, An
         "characters": int(characters),
         "skipped": reasons,
         "remarks": {reason: pages for reason, pages in counted.items() if reason in REMARKS},
+        "extractors": dict(sorted(_column_counts(rows, "extractor").items())),
         "languages": dict(sorted(best.items())),
         "other_languages": others,
         "licences": dict(sorted(_column_counts(rows, "licence").items())),

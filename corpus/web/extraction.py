@@ -93,11 +93,7 @@ class PageExtractor:
         other = self._other_language(visible)
         if other is not None:
             return other
-        extractor = self.settings.extractor
-        if extractor == "resiliparse":
-            text = tidy(visible)
-        else:
-            text = main_text(html, favour_precision=self.settings.favour_precision)
+        extractor, text = self._main_text(html, visible)
         if not text:
             return Skip("no_main_text")
         fields = headers or {}
@@ -111,6 +107,18 @@ class PageExtractor:
             html_language=html_language(html),
             http_language=(fields.get("content-language") or "").lower()[:20] or None,
         )
+
+    def _main_text(self, html: str, visible: str) -> tuple[str, str]:
+        """The extractor that gave the text, and the text.
+
+        Where trafilatura finds no main text in a page that reads as the wanted language, what resiliparse found is taken:
+        short pages are judged by rules, with a reason, and not lost to an extractor.
+        """
+        if self.settings.extractor == "trafilatura":
+            text = main_text(html, favour_precision=self.settings.favour_precision)
+            if text:
+                return "trafilatura", text
+        return "resiliparse", tidy(visible)
 
     def extract_record(self, record: PlainText) -> Extracted | Skip:
         """The text of a WET record: Common Crawl's own extraction, without HTML and so without rights."""

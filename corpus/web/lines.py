@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from corpus.web.settings import SignalSettings
@@ -37,20 +38,28 @@ class LineMarks:
         self._placeholder = phrases.placeholder
         self._settings = settings
 
-    def line(self, text: str, words: int) -> Line:
-        """The line with its marks; ``words`` are counted by the caller."""
+    def lines(self, texts: Sequence[str], words: Sequence[int]) -> list[Line]:
+        """Lines of one text with their marks; words of each are counted by the caller."""
+        # Most texts hold none of the phrases: they are looked for once in the whole before they are in each line.
+        whole = "\n".join(texts).lower()
+        policy = [phrase for phrase in self._policy if phrase in whole]
+        placeholder = [phrase for phrase in self._placeholder if phrase in whole]
+        javascript = any(hint in whole for hint in _JAVASCRIPT_HINTS)
+        return [self._line(text, count, policy, placeholder, javascript) for text, count in zip(texts, words, strict=True)]
+
+    def _line(self, text: str, words: int, policy: list[str], placeholder: list[str], javascript: bool) -> Line:
         stripped = text.strip()
         if not stripped:
             return Line(len(text), words, _BITS["blank"] | (_BITS["few_words"] if words < self._settings.min_line_words else 0))
-        lowered = stripped.lower()
+        lowered = stripped.lower() if policy or placeholder or javascript else ""
         flags = 0
         if stripped.endswith(self._end_marks):
             flags |= _BITS["ended"]
-        if any(phrase in lowered for phrase in self._policy):
+        if policy and any(phrase in lowered for phrase in policy):
             flags |= _BITS["policy"]
-        if any(hint in lowered for hint in _JAVASCRIPT_HINTS) and _JAVASCRIPT.search(lowered):
+        if javascript and _JAVASCRIPT.search(lowered):
             flags |= _BITS["javascript"]
-        if any(phrase in lowered for phrase in self._placeholder):
+        if placeholder and any(phrase in lowered for phrase in placeholder):
             flags |= _BITS["placeholder"]
         if "{" in stripped:
             flags |= _BITS["brace"]

@@ -60,20 +60,34 @@ class WordNgrams:
     def shares(self) -> dict[str, float]:
         """``top_N_gram_share`` and ``duplicated_N_gram_share`` for the sizes of Gopher's table."""
         found: dict[str, float] = {}
-        repeated = True
+        repeated = None
         for size in range(2, max(DUPLICATED_SIZES) + 1):
             self._grow(size)
-            grams = self._grams.tolist()
             if size in TOP_SIZES:
-                found[f"top_{size}_gram_share"] = self._top(grams, size)
-            if size in DUPLICATED_SIZES:  # where no n-gram stands twice, no longer one does
-                repeated = repeated and len(set(grams)) < len(grams)
-                found[f"duplicated_{size}_gram_share"] = self._duplicated(grams, size) if repeated else 0.0
+                found[f"top_{size}_gram_share"] = self._top(self._grams.tolist(), size)
+            if size in DUPLICATED_SIZES:
+                repeated = self._repeated(repeated)
+                found[f"duplicated_{size}_gram_share"] = self._duplicated(repeated, size)
         return found
 
     def _grow(self, size: int) -> None:
         count = max(len(self._words) - size + 1, 0)
         self._grams = self._grams[:count] * _MULTIPLIER + self._words[size - 1 : size - 1 + count]
+
+    def _repeated(self, shorter: np.ndarray | None) -> np.ndarray:
+        """Places whose n-gram stands twice, ascending; only where the one shorter by a word does, here and at the next word."""
+        if shorter is None:
+            places = np.arange(len(self._grams))
+        else:
+            places = shorter[:-1][np.diff(shorter) == 1]
+            places = places[places < len(self._grams)]
+        grams = self._grams[places]
+        order = np.argsort(grams, kind="stable")
+        same = grams[order][1:] == grams[order][:-1]
+        twice = np.zeros(len(places), dtype=bool)
+        twice[order[1:][same]] = True
+        twice[order[:-1][same]] = True
+        return places[twice]
 
     def _top(self, grams: list[int], size: int) -> float:
         """Characters in all occurrences of the most frequent n-gram (the first to appear wins a tie), spaces between words counted."""
@@ -85,21 +99,20 @@ class WordNgrams:
         length = int(self._ends[start + size] - self._ends[start]) + size - 1
         return length * counts[gram] / self._characters
 
-    def _duplicated(self, grams: list[int], size: int) -> float:
-        """Characters in n-grams that stood before, each character counted once."""
+    def _duplicated(self, repeated: np.ndarray, size: int) -> float:
+        """Characters in n-grams that stood before, each character counted once; others than ``repeated`` never did."""
         seen: set[int] = set()
-        add = seen.add
-        ends = self._ends.tolist()
-        repeated = start = 0
-        while start < len(grams):
-            gram = grams[start]
+        characters = start = 0
+        ends = self._ends
+        for place, gram in zip(repeated.tolist(), self._grams[repeated].tolist(), strict=True):
+            if place < start:
+                continue
             if gram in seen:
-                repeated += ends[start + size] - ends[start]
-                start += size
+                start = place + size
+                characters += int(ends[start] - ends[place])
             else:
-                add(gram)
-                start += 1
-        return repeated / self._characters
+                seen.add(gram)
+        return characters / self._characters
 
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)

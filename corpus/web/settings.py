@@ -90,12 +90,14 @@ class DocumentSettings(Settings):
 
     gate_characters: int = Field(1_000, ge=100, description="Language is first judged on this much text: same label on 99.7 % of pages, 9x faster.")
     gate_score: float = Field(0.2, ge=0, le=1, description="A page is a candidate where the target language scores this among the three best.")
-    min_gate_characters: int = Field(50, ge=0, description="Pages with less visible text say nothing about their language.")
+    min_gate_characters: int = Field(20, ge=0, description="Pages with less visible text say nothing about their language.")
     extractor: Literal["trafilatura", "resiliparse"] = Field(
         "trafilatura", description="resiliparse is some ten times faster and less precise (F1 0.85 against 0.91 on trafilatura's own evaluation)."
     )
     favour_precision: bool = Field(True, description="trafilatura's precision mode, as in FineWeb-2.")
-    max_html_bytes: int = Field(5_000_000, ge=1, description="Larger pages are counted and skipped: extractors may not end on them (trafilatura #704).")
+    max_html_bytes: int = Field(
+        6_000_000, ge=1, description="Larger pages are counted and skipped: extractors may not end on them (trafilatura #704). Common Crawl cuts pages at 5 MiB."
+    )
     max_tags: int = Field(100_000, ge=1, description="Pages with more tags are counted and skipped, for the same reason.")
     max_depth: int = Field(1_000, ge=1, description="Pages whose tags nest deeper are counted and skipped: parsers recurse.")
     max_undecodable_share: float = Field(0.01, ge=0, le=1, description="Share of characters that no charset gave, above which a page is skipped.")

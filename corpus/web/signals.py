@@ -108,7 +108,7 @@ class SignalMeter:
         texts = text.split("\n")
         tokens = [self._tokenizer(line) for line in texts]
         words = [word for line in tokens for word in line]
-        lines = [self._marks.line(line, len(found)) for line, found in zip(texts, tokens, strict=True)]
+        lines = self._marks.lines(texts, [len(found) for found in tokens])
         values = signature(text, self._run.settings)
         return {
             **self._words(text, words),

@@ -20,7 +20,7 @@ from corpus.web.robots import ROBOTS
 from corpus.web.selection import SELECTION
 from corpus.web.settings import EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.signals import SIGNALS
-from corpus.web.snapshot import FILES, folder_files, obtained, source_of
+from corpus.web.snapshot import FILES, IN_STORE, folder_files, obtained, source_of
 from foundation.language.identification import IdentificationSettings, model_path
 from foundation.sources.locations import AccessSettings
 from foundation.stages import Stage, StageSetup
@@ -172,13 +172,19 @@ def _snapshot_files(setup: StageSetup) -> Sequence[Path]:
 
 def _snapshot_facts(setup: StageSetup) -> Mapping[str, Any]:
     settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
-    name = str(setup.partition)
-    source = source_of(settings, name, setup.debian)
-    if source in ("common_crawl", "corpus"):
-        access = section(setup, "corpus.web.access", AccessSettings)
-        return {"source": source, **crawl_snapshot.listing(settings.corpora.get(name), name, access, setup.data)}
+    source = source_of(settings, str(setup.partition), setup.debian)
     packages = obtained(settings, setup.debian) if source == "debian" else {}
-    return {"source": source, "packages": {name: package.sha256 for name, package in sorted(packages.items())}}
+    hashes = {"packages": {name: package.sha256 for name, package in sorted(packages.items())}} if source in IN_STORE else {}
+    return {"source": source, **hashes, **_local_files(setup)}
+
+
+def _local_files(setup: StageSetup) -> Mapping[str, Any]:
+    """What is known of files outside the store: they may change under the same names, and the snapshot's version not with them."""
+    settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
+    name = str(setup.partition)
+    if source_of(settings, name, setup.debian) in IN_STORE:
+        return {}
+    return crawl_snapshot.listing(settings.corpora.get(name), name, section(setup, "corpus.web.access", AccessSettings), setup.data)
 
 
 def _extractor_facts(setup: StageSetup) -> Mapping[str, Any]:
@@ -193,7 +199,8 @@ def _replay_facts(setup: StageSetup) -> Mapping[str, Any]:
 
 
 def _document_facts(setup: StageSetup) -> Mapping[str, Any]:
-    return {**_versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract", "protego"), "ai_crawlers": crawlers_digest()}
+    versions = _versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract", "protego")
+    return {**versions, "ai_crawlers": crawlers_digest(), **_local_files(setup)}
 
 
 def _decision_facts(setup: StageSetup) -> Mapping[str, Any]:

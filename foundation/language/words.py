@@ -20,7 +20,9 @@ class WordTokenizer:
     def __init__(self, language: str, cache_chunks: int = CACHE_CHUNKS) -> None:
         import spacy
 
-        self._tokenizer = spacy.blank(language).tokenizer
+        pipeline = spacy.blank(language)
+        pipeline.vocab.lex_attr_getters = {}  # attributes of words that nobody asks for; they cost more than the splitting
+        self._tokenizer = pipeline.tokenizer
         self._known: dict[str, tuple[str, ...]] = {}
         self._cache_chunks = cache_chunks
 

@@ -365,7 +365,7 @@ def test_retry_after_is_heeded_by_all_requests(server: FolderServer) -> None:
 
 
 def test_read_many_goes_on_after_faults_and_stops_at_an_error(server: FolderServer) -> None:
-    location = Location(server.url, access(concurrency=4))
+    location = Location(server.url, access(concurrency=4, attempts=10))
     for fault in (ServerFault(status=503), ServerFault(sent=5), ServerFault(status=403)):
         server.fail(fault, times=3)
     ranges = some_ranges(40)

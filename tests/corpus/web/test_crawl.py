@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -151,3 +152,40 @@ def test_what_a_build_took_is_recorded_beside_it(crawl: Path, harvested: Callabl
     assert set(took["seconds_by_step"]) == {"read", "rejected", "extracted", "written"} and took["traffic"]["requests"] >= 0
     assert counts["records"] == counts["documents"] + sum(counts["skipped"].values())
     assert "seconds" not in json.dumps(counts)  # nothing of this machine in what is versioned
+
+
+def test_a_damaged_crawl_loses_what_is_damaged_and_says_where(
+    crawl: Path, tmp_path: Path, harvested: Callable[..., tuple[StageResult, StageResult]]
+) -> None:
+    _, whole = harvested(str(crawl), "scan")
+    mirror = shutil.copytree(crawl, tmp_path / "mirror")
+    path = sorted(mirror.rglob("warc/*.warc.gz"))[0]
+    relative = path.relative_to(mirror).as_posix()
+    rows = whole.published.read("documents").filter(pl.col("warc_path") == relative).sort("warc_offset")
+    hurt, last = rows.row(1, named=True), rows.row(rows.height - 1, named=True)
+    content = bytearray(path.read_bytes())
+    middle = hurt["warc_offset"] + hurt["warc_length"] // 2
+    content[middle : middle + 40] = bytes(40)
+    cut = last["warc_offset"] + last["warc_length"] // 2
+    rubbish = b"<html>no record</html>" * 9
+    path.write_bytes(bytes(content[: last["warc_offset"]]) + rubbish + bytes(content[last["warc_offset"] : cut]))
+    _, damaged = harvested(str(mirror), "scan")
+    lost = set(whole.published.read("documents")["document_id"]) - set(damaged.published.read("documents")["document_id"])
+    assert {hurt["document_id"], last["document_id"]} <= lost
+    after = [row["document_id"] for row in rows.iter_rows(named=True) if row["warc_offset"] > last["warc_offset"]]
+    assert lost == {hurt["document_id"], last["document_id"], *after}
+    counts = damaged.published.statistics
+    assert counts["skipped"]["damaged_member"] == 1 and counts["skipped"]["truncated_record"] == 1 and counts["remarks"] == {"rubbish": 1}
+    places = damaged.published.read("skipped").filter(pl.col("path") == relative, pl.col("reason") == "damaged_member")["examples"].to_list()
+    assert places[0][0].startswith(f"offset {hurt['warc_offset']} ({hurt['warc_length']} bytes)")
+    assert counts["records"] == counts["documents"] + sum(counts["skipped"].values())
+
+
+def test_too_much_damage_fails_the_gate(crawl: Path, tmp_path: Path, harvested: Callable[..., tuple[StageResult, StageResult]]) -> None:
+    mirror = shutil.copytree(crawl, tmp_path / "mirror")
+    for path in mirror.rglob("warc/*.warc.gz"):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 3] + bytes(len(content) // 3) + content[2 * len(content) // 3 :])
+    _, documents = harvested(str(mirror), "scan")
+    gates = {gate.name: gate.passed for gate in documents.record.gates}
+    assert gates == {"not_empty": True, "damage_share": False}
