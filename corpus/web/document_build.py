@@ -127,13 +127,13 @@ def _report(parts: Sequence[Path], skipped: pl.DataFrame, total: Mapping[str, An
         "skipped": reasons,
         "remarks": {reason: pages for reason, pages in counted.items() if reason in REMARKS},
         "extractors": dict(sorted(_column_counts(rows, "extractor").items())),
-        "languages": dict(sorted(best.items())),
-        "other_languages": others,
         "licences": dict(sorted(_column_counts(rows, "licence").items())),
         "opted_out": {name: int(count or 0) for name, count in rights.items()},
         "hosts_with_rules_for_ai": hosts,
         "registered_domains": len(domains),
+        "languages": dict(sorted(best.items())),
         "top_domains": dict(ranked(domains)[:20]),
+        "other_languages": others,
     }
     seconds = {name: round(value, 2) for name, value in total["seconds"].items()}
     worked = sum(seconds.values())

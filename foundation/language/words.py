@@ -21,7 +21,7 @@ class WordTokenizer:
         import spacy
 
         pipeline = spacy.blank(language)
-        pipeline.vocab.lex_attr_getters = {}  # attributes of words that nobody asks for; they cost more than the splitting
+        pipeline.vocab.lex_attr_getters = {}  # type: ignore[attr-defined]  # attributes of words that nobody asks for; they cost more than the splitting
         self._tokenizer = pipeline.tokenizer
         self._known: dict[str, tuple[str, ...]] = {}
         self._cache_chunks = cache_chunks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import gzip
+import uuid
 from pathlib import Path
 
 from corpus.web.bundled import html_of, load_pages
@@ -34,3 +36,21 @@ def write_crawl(root: Path, warc_files: int = 3) -> Path:
     write_path_list([robots.path], root, CRAWL, "robotstxt")
     write_path_list([path.relative_to(root).as_posix() for path in tables], root, CRAWL, "cc-index-table")
     return root
+
+
+def write_wet(root: Path) -> None:
+    """Write the crawl's text as Common Crawl extracts it: one WET file of ``conversion`` records, and its path list."""
+    relative = f"crawl-data/{CRAWL}/segments/1700000000.00/wet/{CRAWL}-00000.warc.wet.gz"
+    path = root / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    members = []
+    for page in load_pages(SAMPLES_ROOT / "web" / "pages.yaml", "crawl"):
+        text = "\n".join((page.title, *page.paragraphs)).encode()
+        head = (
+            f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: {page.url}\r\nWARC-Date: 2026-02-03T12:00:00Z\r\n"
+            f"WARC-Record-ID: <urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, page.url)}>\r\nWARC-Identified-Content-Language: {page.language}\r\n"
+            f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
+        )
+        members.append(gzip.compress(head.encode() + text + b"\r\n\r\n", mtime=0))
+    path.write_bytes(b"".join(members))
+    write_path_list([relative], root, CRAWL, "wet")

@@ -16,7 +16,7 @@ from corpus.web.settings import SelectionSettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
 from foundation.sources.locations import AccessSettings
 from foundation.stages import StageResult
-from tests.corpus.web.made_crawl import CRAWL, OPTED_OUT, write_crawl
+from tests.corpus.web.made_crawl import CRAWL, OPTED_OUT, write_crawl, write_wet
 from tests.servers import ServerFault, folder_server, s3_server
 
 Runner = Callable[..., StageResult]
@@ -189,3 +189,15 @@ def test_too_much_damage_fails_the_gate(crawl: Path, tmp_path: Path, harvested: 
     _, documents = harvested(str(mirror), "scan")
     gates = {gate.name: gate.passed for gate in documents.record.gates}
     assert gates == {"not_empty": True, "damage_share": False}
+
+
+def test_texts_of_wet_files_are_documents(crawl: Path, tmp_path: Path, harvested: Callable[..., tuple[StageResult, StageResult]]) -> None:
+    mirror = shutil.copytree(crawl, tmp_path / "mirror")
+    write_wet(mirror)
+    snapshot, documents = harvested(str(mirror), "scan", files="wet")
+    assert snapshot.published.read("files")["kind"].to_list() == ["wet"]
+    rows = documents.published.read("documents")
+    assert rows.height > 20 and set(rows["extractor"]) == {"commoncrawl-wet"}
+    assert rows["warc_record_id"].null_count() == 0 and rows["noai"].null_count() == rows.height
+    by_scan = harvested(str(crawl), "scan")[1].published.read("documents")
+    assert set(by_scan["url"]) - set(rows["url"]) == set()
