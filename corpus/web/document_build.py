@@ -18,7 +18,7 @@ from corpus.web.reporting import not_empty, ranked, section
 from corpus.web.robots import ROBOTS
 from corpus.web.settings import DocumentSettings, ReadyCorpus, SnapshotSettings
 from corpus.web.warc_reading import DamageReason
-from foundation.execution import run_shards
+from foundation.execution import Engine, run_shards
 from foundation.language.identification import IdentificationSettings, model_path
 from foundation.sources.locations import AccessSettings
 from foundation.stages import StageContext, StageReport
@@ -36,13 +36,14 @@ def build_documents(context: StageContext) -> StageReport:
     total = merging.took(shards)
     robots = context.work / "robots.parquet"
     rules = merging.merge_robots(shards, robots)
+    bounds = merging.key_ranges(total["text_bytes"])
     ranges = run_shards(
         functools.partial(merging.merge_range, run=merging.MergeRun(merging.run_files(shards), str(robots))),
-        merging.key_ranges(total["text_bytes"]),
+        bounds,
         context.work,
         "merged",
         suffix="",
-        engine=context.engine,
+        engine=context.engine if len(bounds) > 1 else Engine(),  # one range is no job for a cluster
         label=f"documents: {context.partition}: merging",
     )
     parts = [part / "documents.parquet" for part in ranges]
