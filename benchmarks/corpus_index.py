@@ -24,9 +24,9 @@ import pyarrow as pa
 
 from benchmarks.made_crawl import NAME, CrawlPlan, MadeCrawl, made_crawl
 from benchmarks.range_server import serving
-from corpus.web.crawl import index_files
-from corpus.web.ranges import MAX_OVERHEAD, RecordPlace, coalesce
-from corpus.web.selection import (
+from corpus.web.crawl.layout import index_files
+from corpus.web.crawl.ranges import MAX_OVERHEAD, RecordPlace, coalesce
+from corpus.web.crawl.selection import (
     SelectionRun,
     counts_of,
     latest_robots,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.web.warc_writing import Capture, write_warc
+from corpus.web.warc.writing import Capture, write_warc
 from foundation.sources.debian import DebianPackages
 
 TARGET = {"lilypond-doc-html-it": 66, "libreoffice-help-it": 25, "aptitude-doc-it": 7, "debian-reference-it": 2}

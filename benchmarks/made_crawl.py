@@ -24,8 +24,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.web.bundled import bundled_file, load_pages
-from corpus.web.crawl_costs import sizes
+from corpus.web.crawl.costs import sizes
+from corpus.web.made.bundled import bundled_file, load_pages
 from foundation.sources.data import DataFolder
 
 NAME = "CC-MAIN-2024-22"

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from corpus.web.crawl import is_crawl_name
-from corpus.web.crawl_costs import CrawlCosts, SelectedRecords, cheaper, crawl_costs, published_share, sites, sizes
-from corpus.web.sample import SAMPLE_NAME
+from corpus.web.crawl.costs import CrawlCosts, SelectedRecords, cheaper, crawl_costs, published_share, sites, sizes
+from corpus.web.crawl.layout import is_crawl_name
+from corpus.web.made.sample import SAMPLE_NAME
 from dagster_project.factory import Factory
 from dagster_project.profile import Profile
 from foundation.stages import Stage, config_of, setup_of

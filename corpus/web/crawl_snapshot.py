@@ -15,9 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.web.crawl import crawl_files, drawn_files, index_files
-from corpus.web.ready_corpus import corpus_files, file_kind, ready_location
-from corpus.web.selection import (
+from corpus.web.crawl.layout import crawl_files, drawn_files, index_files
+from corpus.web.crawl.selection import (
     SelectionRun,
     counts_of,
     latest_robots,
@@ -26,6 +25,7 @@ from corpus.web.selection import (
     select_robots,
     write_hosts,
 )
+from corpus.web.ready.files import corpus_files, file_kind, ready_location
 from corpus.web.settings import ReadyCorpus, SelectionSettings
 from foundation.execution import Engine, run_shards
 from foundation.settings import file_sha256

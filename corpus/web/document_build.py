@@ -15,9 +15,9 @@ from corpus.web import charts, crawl_snapshot, harvest, merging, snapshot
 from corpus.web.documents import DOCUMENTS, REMARKS, SKIPPED
 from corpus.web.previews import markdown_table
 from corpus.web.reporting import not_empty, ranked, section
-from corpus.web.robots import ROBOTS
+from corpus.web.rights.robots import ROBOTS
 from corpus.web.settings import DocumentSettings, ReadyCorpus, SnapshotSettings
-from corpus.web.warc_reading import DamageReason
+from corpus.web.warc.reading import DamageReason
 from foundation.execution import Engine, run_shards
 from foundation.language.identification import IdentificationSettings, model_path
 from foundation.sources.locations import AccessSettings

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from corpus.web.domains import registered_domain
 from corpus.web.extraction import Extracted
-from corpus.web.ready_corpus import ReadyRow
-from corpus.web.warc_reading import PlainText, Response
+from corpus.web.ready.files import ReadyRow
+from corpus.web.warc.reading import PlainText, Response
 from foundation.store import TableSpec
 
 SCORES_TYPE = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())]))

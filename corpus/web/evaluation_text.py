@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from corpus.web.bundled import BundledPage, html_of
 from corpus.web.decoding import decode
 from corpus.web.errors import WebCorpusError
 from corpus.web.extraction import main_text
+from corpus.web.made.bundled import BundledPage, html_of
 from corpus.web.plain_text import cut_at_line, row
 from corpus.web.settings import EvaluationPackage, EvaluationTextSettings
 from foundation.language.identification import LanguageIdentifier

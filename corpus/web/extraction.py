@@ -15,9 +15,9 @@ from typing import Literal
 
 from corpus.web.decoding import decode, tidy
 from corpus.web.nesting import too_deep, too_many_tags
-from corpus.web.rights import Rights, html_language, rights_of
+from corpus.web.rights.page import Rights, html_language, rights_of
 from corpus.web.settings import DocumentSettings
-from corpus.web.warc_reading import PlainText, Response
+from corpus.web.warc.reading import PlainText, Response
 from foundation.language.identification import LanguageIdentifier, LanguageScore
 
 SkipReason = Literal[

@@ -16,14 +16,14 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.web.crawl.ranges import FetchRange, RecordPlace, coalesce
 from corpus.web.documents import SKIPPED, SkippedPages, document_row
 from corpus.web.extraction import Extracted, PageExtractor, Skip
 from corpus.web.merging import DocumentRuns
-from corpus.web.ranges import FetchRange, RecordPlace, coalesce
-from corpus.web.ready_corpus import BadRow, ReadyRow, read_rows
-from corpus.web.robots import ROBOTS, ROBOTS_PATH, TDMREP_PATH, robots_row
+from corpus.web.ready.files import BadRow, ReadyRow, read_rows
+from corpus.web.rights.robots import ROBOTS, ROBOTS_PATH, TDMREP_PATH, robots_row
 from corpus.web.settings import DocumentSettings, ReadyCorpus
-from corpus.web.warc_reading import (
+from corpus.web.warc.reading import (
     Damage,
     OtherRecord,
     Oversized,

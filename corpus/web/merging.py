@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.web.documents import DOCUMENTS, EXAMPLES_KEPT, SKIPPED
-from corpus.web.robots import ROBOTS, RobotsTable, latest_rows, reserved
+from corpus.web.rights.robots import ROBOTS, RobotsTable, latest_rows, reserved
 
 RUN_BYTES = 64_000_000
 """Text of one sorted run, about."""

@@ -12,11 +12,11 @@ import polars as pl
 from corpus.web.domains import registered_domain, splits_of
 from corpus.web.extraction import Extracted, PageExtractor, Skip
 from corpus.web.plain_text import REPLAY_TEXT, row
-from corpus.web.ready_corpus import ReadyRow, corpus_files, read_rows
+from corpus.web.ready.files import ReadyRow, corpus_files, read_rows
 from corpus.web.settings import ReadyCorpus, ReplaySettings
 from corpus.web.snapshot import page_files
-from corpus.web.warc_reading import Response, read_records
-from corpus.web.warc_writing import read_index
+from corpus.web.warc.reading import Response, read_records
+from corpus.web.warc.writing import read_index
 from foundation.sources.locations import Location
 
 INDEXED_DRAWS = 3

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from corpus.web.ai_crawlers import training_tokens
 from corpus.web.errors import WebCorpusError
 from corpus.web.lines import LINE_FLAGS
+from corpus.web.rights.ai_crawlers import training_tokens
 from corpus.web.signals import COUNTS, FLAGS, SHARES
 from foundation.settings import Settings
 

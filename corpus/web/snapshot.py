@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from corpus.web.bundled import bundled_file, load_pages
-from corpus.web.crawl import is_crawl_name
+from corpus.web.crawl.layout import is_crawl_name
 from corpus.web.errors import WebCorpusError
-from corpus.web.sample import SAMPLE_NAME, first_capture_time, write_sample
+from corpus.web.made.bundled import bundled_file, load_pages
+from corpus.web.made.sample import SAMPLE_NAME, first_capture_time, write_sample
 from corpus.web.settings import SnapshotSettings
 from foundation.settings import file_sha256
 from foundation.sources.data import DataFolder

@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.web import charts, crawl_snapshot, snapshot
+from corpus.web.crawl.selection import SELECTION, SelectionRun
 from corpus.web.previews import markdown_table
-from corpus.web.ready_corpus import ready_location
+from corpus.web.ready.files import ready_location
 from corpus.web.reporting import not_empty, ranked, section
-from corpus.web.selection import SELECTION, SelectionRun
 from corpus.web.settings import SnapshotSettings
 from foundation.sources.locations import AccessSettings, Location
 from foundation.stages import StageContext, StageReport

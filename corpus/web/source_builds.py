@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from corpus.web import evaluation_text, plain_text, replay, snapshot
-from corpus.web.bundled import LICENCE, bundled_file, load_pages
 from corpus.web.errors import WebCorpusError
 from corpus.web.extraction import PageExtractor
+from corpus.web.made.bundled import LICENCE, bundled_file, load_pages
 from corpus.web.previews import markdown_table
-from corpus.web.ready_corpus import ready_location
+from corpus.web.ready.files import ready_location
 from corpus.web.reporting import identifier_of, not_empty, section
 from corpus.web.settings import (
     DocumentSettings,

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from corpus.web import builds, crawl_snapshot, document_build, snapshot_build, source_builds
-from corpus.web.ai_crawlers import crawlers_digest
-from corpus.web.bundled import bundled_file
 from corpus.web.clean import LEDGER, TEXT
+from corpus.web.crawl.selection import SELECTION
 from corpus.web.decisions import DECISIONS
 from corpus.web.documents import DOCUMENTS, SKIPPED
 from corpus.web.duplicates import CLUSTERS
+from corpus.web.made.bundled import bundled_file
 from corpus.web.plain_text import EVALUATION_TEXT, REPLAY_TEXT
 from corpus.web.reporting import section
-from corpus.web.robots import ROBOTS
-from corpus.web.selection import SELECTION
+from corpus.web.rights.ai_crawlers import crawlers_digest
+from corpus.web.rights.robots import ROBOTS
 from corpus.web.settings import EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.signals import SIGNALS
 from corpus.web.snapshot import FILES, IN_STORE, folder_files, obtained, source_of

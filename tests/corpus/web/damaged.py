@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from corpus.web.warc_records import DamageReason
+from corpus.web.warc.records import DamageReason
 
 LINE_ENDS = b"\r\n\r\n"
 

@@ -7,8 +7,8 @@ import gzip
 import uuid
 from pathlib import Path
 
-from corpus.web.bundled import html_of, load_pages
-from corpus.web.warc_writing import Capture, write_index, write_path_list, write_warc
+from corpus.web.made.bundled import html_of, load_pages
+from corpus.web.warc.writing import Capture, write_index, write_path_list, write_warc
 from foundation.sources.data import SAMPLES_ROOT
 
 CRAWL = "CC-MAIN-2026-05"

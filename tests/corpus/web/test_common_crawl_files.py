@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from corpus.web.decoding import decode
-from corpus.web.gzip_members import MAGIC
-from corpus.web.warc_reading import Damage, OtherRecord, PlainText, Record, Response, read_buffer, read_records
+from corpus.web.warc.members import MAGIC
+from corpus.web.warc.reading import Damage, OtherRecord, PlainText, Record, Response, read_buffer, read_records
 
 FILES = {
     "cc-main-2020-34_resiliparse.warc.gz": {"response": 16, "request": 17, "metadata": 16, "warcinfo": 1},

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from corpus.web.crawl_costs import SelectedRecords, Site, cheaper, crawl_costs, published_share, sites, sizes
+from corpus.web.crawl.costs import SelectedRecords, Site, cheaper, crawl_costs, published_share, sites, sizes
 from corpus.web.errors import WebCorpusError
 from corpus.web.settings import SelectionSettings
 from foundation.sources.locations import AccessSettings

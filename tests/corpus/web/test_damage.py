@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.web import gzip_members
-from corpus.web.gzip_members import MAGIC
-from corpus.web.warc_reading import Damage, Oversized, Record, Response, read_buffer, read_records
+from corpus.web.warc import members as gzip_members
+from corpus.web.warc.members import MAGIC
+from corpus.web.warc.reading import Damage, Oversized, Record, Response, read_buffer, read_records
 from tests.corpus.web.damaged import (
     MEMBER_WOUNDS,
     RECORD_WOUNDS,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpus.web.decoding import decode, tidy, undoubled
 from corpus.web.domains import registered_domain, splits_of
-from corpus.web.rights import html_language, rights_of
+from corpus.web.rights.page import html_language, rights_of
 
 TEXT = "Perché così? È già più di là, «città» e l’università."
 PAGE = f"<html><head><title>Città</title></head><body><p>{TEXT} Il mugnaio era sospetto, perché tratteneva per sé una parte; però la libertà.</p></body></html>"

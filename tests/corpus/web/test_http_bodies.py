@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.web.http_bodies import TooLargeBody, UndecodableBody, decoded_body, joined_chunks
+from corpus.web.warc.http_bodies import TooLargeBody, UndecodableBody, decoded_body, joined_chunks
 from tests.corpus.web.damaged import bomb
 
 PAGE = ("<html><body><p>Perché così? È già più di là.</p></body></html>" * 30).encode()

@@ -15,11 +15,11 @@ from corpus.web import builds, clean, replay, snapshot
 from corpus.web.errors import WebCorpusError
 from corpus.web.evaluation_text import wikinews_rows
 from corpus.web.extraction import Extracted, PageExtractor
-from corpus.web.rights import Rights
+from corpus.web.rights.page import Rights
 from corpus.web.settings import CleanSettings, EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
-from corpus.web.warc_reading import Response, read_records
-from corpus.web.warc_writing import Capture, write_index, write_warc
+from corpus.web.warc.reading import Response, read_records
+from corpus.web.warc.writing import Capture, write_index, write_warc
 from foundation.execution import Engine
 from foundation.language.identification import LanguageScore
 from foundation.language.words import load_tokenizer

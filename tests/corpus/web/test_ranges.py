@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.web.crawl_costs import joined
+from corpus.web.crawl.costs import joined
+from corpus.web.crawl.ranges import FetchRange, RecordPlace, coalesce
 from corpus.web.errors import WebCorpusError
-from corpus.web.ranges import FetchRange, RecordPlace, coalesce
 
 layouts = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3_000), st.integers(1, 500)), max_size=40)
 

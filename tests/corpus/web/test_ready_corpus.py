@@ -22,10 +22,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpus.web import compressed_lines, ready_corpus
 from corpus.web.errors import WebCorpusError
-from corpus.web.ready_corpus import check_location, corpus_files, read_rows, ready_location
-from corpus.web.ready_rows import BadRow, ReadyRow
+from corpus.web.ready import files as ready_corpus
+from corpus.web.ready import lines as compressed_lines
+from corpus.web.ready.files import check_location, corpus_files, read_rows, ready_location
+from corpus.web.ready.rows import BadRow, ReadyRow
 from corpus.web.settings import ReadyCorpus
 from foundation.sources.data import DataFolder
 from foundation.sources.locations import AccessSettings, Location, LocationError
@@ -462,7 +463,7 @@ def test_a_fault_of_the_network_is_no_damage(tmp_path: Path, monkeypatch: pytest
 HUB_SCRIPT = """
 import json, sys
 from collections import Counter
-from corpus.web.ready_corpus import corpus_files, read_rows, ready_location
+from corpus.web.ready.files import corpus_files, read_rows, ready_location
 from corpus.web.settings import ReadyCorpus
 from foundation.errors import TransumanzaError
 from foundation.sources.data import DataFolder

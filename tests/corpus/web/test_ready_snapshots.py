@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from corpus.web.bundled import load_pages
+from corpus.web.made.bundled import load_pages
 from corpus.web.settings import ReadyCorpus, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
 from foundation.sources.data import SAMPLES_ROOT

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corpus.web.decisions import RIGHTS_COLUMNS, decide
 from corpus.web.errors import WebCorpusError
-from corpus.web.rights import WINDOW_CHARACTERS, rights_of
+from corpus.web.rights.page import WINDOW_CHARACTERS, rights_of
 from corpus.web.rules import RIGHTS_RULES, DocumentRule, RuleSet, load_rules
 from corpus.web.signals import COUNTS, FLAGS, SHARES
 from foundation.language.overlap import OverlapIndex

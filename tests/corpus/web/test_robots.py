@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from protego import Protego
 
-from corpus.web.ai_crawlers import ai_crawlers, training_tokens
-from corpus.web.bundled import load_pages
-from corpus.web.opt_outs import opt_outs
-from corpus.web.robots import (
+from corpus.web.made.bundled import load_pages
+from corpus.web.made.opt_outs import opt_outs
+from corpus.web.made.sample import write_sample
+from corpus.web.rights.ai_crawlers import ai_crawlers, training_tokens
+from corpus.web.rights.robots import (
     MAX_BYTES,
     ROBOTS,
     RobotsTable,
@@ -34,10 +35,9 @@ from corpus.web.robots import (
     tdm_of,
     tdm_rules,
 )
-from corpus.web.sample import write_sample
 from corpus.web.settings import SampleSettings
-from corpus.web.warc_reading import Response, read_responses
-from corpus.web.warc_writing import INDEX_SCHEMA, Capture, write_warc
+from corpus.web.warc.reading import Response, read_records
+from corpus.web.warc.writing import INDEX_SCHEMA, Capture, write_warc
 from foundation.sources.data import SAMPLES_ROOT
 
 AT = datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC)
@@ -159,7 +159,7 @@ def _captured(tmp_path: Path, *captures: tuple[str, bytes, int, int]) -> list[di
     place = "crawl-data/X/segments/1/robotstxt/X-00000.warc.gz"
     written = [Capture(HOST + path, AT + datetime.timedelta(seconds=later), payload, "", status=status) for path, payload, status, later in captures]
     write_warc(written, tmp_path, place)
-    rows = [robots_row(record, place) for record in read_responses(tmp_path / place) if isinstance(record, Response)]
+    rows = [robots_row(record, place) for record in read_records(tmp_path / place) if isinstance(record, Response)]
     return [row for row in rows if row is not None]
 
 
@@ -207,7 +207,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Capture]]
 def test_a_made_crawl_says_what_its_hosts_allow(made: tuple[Path, list[Capture]]) -> None:
     root, captures = made
     path = next(root.glob("crawl-data/*/segments/*/robotstxt/*.warc.gz"))
-    records = [record for record in read_responses(path) if isinstance(record, Response)]
+    records = [record for record in read_records(path) if isinstance(record, Response)]
     hosts = {host_key(capture.url) for capture in captures}
     assert {host_key(record.url) for record in records} == hosts
     robots = RobotsTable([row for record in records if (row := robots_row(record, path.name))])

@@ -17,12 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import corpus_index, made_crawl, range_server
-from corpus.web import selection_runs
-from corpus.web.crawl import crawl_files, drawn_files, index_files, is_crawl_name
-from corpus.web.errors import WebCorpusError
-from corpus.web.index_reading import IndexFile
-from corpus.web.robots import host_key
-from corpus.web.selection import (
+from corpus.web.crawl import selection_runs
+from corpus.web.crawl.index_reading import IndexFile
+from corpus.web.crawl.layout import crawl_files, drawn_files, index_files, is_crawl_name
+from corpus.web.crawl.selection import (
     SELECTION,
     SelectionRun,
     counts_of,
@@ -35,8 +33,10 @@ from corpus.web.selection import (
     select_robots,
     write_hosts,
 )
+from corpus.web.errors import WebCorpusError
+from corpus.web.rights.robots import host_key
 from corpus.web.settings import SelectionSettings
-from corpus.web.warc_writing import INDEX_SCHEMA, Capture, write_index, write_warc
+from corpus.web.warc.writing import INDEX_SCHEMA, Capture, write_index, write_warc
 from foundation.sources.locations import AccessSettings, Location
 from foundation.store.writing import TableWriter
 

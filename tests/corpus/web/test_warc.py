@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.web import merging
-from corpus.web.bundled import load_pages
 from corpus.web.harvest import HarvestRun, harvest_files
-from corpus.web.sample import write_sample
+from corpus.web.made.bundled import load_pages
+from corpus.web.made.sample import write_sample
 from corpus.web.settings import DocumentSettings, WebSettings
-from corpus.web.warc_reading import Damage, OtherRecord, PlainText, Response, read_records, read_responses
-from corpus.web.warc_writing import Capture, read_index, write_index, write_warc
+from corpus.web.warc.reading import Damage, OtherRecord, PlainText, Response, read_records
+from corpus.web.warc.writing import Capture, read_index, write_index, write_warc
 from foundation.execution import run_shards
 from foundation.sources.data import SAMPLES_ROOT
 from foundation.sources.locations import AccessSettings
@@ -146,12 +146,11 @@ def test_records_of_a_plain_file_have_places_of_their_own(tmp_path: Path) -> Non
         assert piece.startswith(b"WARC/1.") and piece.endswith(record.payload + b"\r\n\r\n") and record.url.encode() in piece
 
 
-def test_callers_of_the_former_reader_meet_no_new_kinds(tmp_path: Path) -> None:
+def test_texts_of_wet_files_are_a_kind_of_their_own(tmp_path: Path) -> None:
     text = _record(b"ciao", 4, media_type="text/plain")
     path = tmp_path / "a.warc.gz"
     path.write_bytes(gzip.compress(gzip.decompress(text).replace(b"WARC-Type: response", b"WARC-Type: conversion")))
     assert [type(record) for record in read_records(path)] == [PlainText]
-    assert [record.kind for record in read_responses(path) if isinstance(record, OtherRecord)] == ["conversion"]
 
 
 def test_empty_and_foreign_files(tmp_path: Path) -> None:

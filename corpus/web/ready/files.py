@@ -15,9 +15,9 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from corpus.web.compressed_lines import Compression, SourceFile
 from corpus.web.errors import WebCorpusError
-from corpus.web.ready_rows import BadReason, BadRow, ReadyRow, json_rows, parquet_rows
+from corpus.web.ready.lines import Compression, SourceFile
+from corpus.web.ready.rows import BadReason, BadRow, ReadyRow, json_rows, parquet_rows
 from corpus.web.settings import ReadyCorpus
 from foundation.sources.data import DataFolder
 from foundation.sources.locations import AccessSettings, Location

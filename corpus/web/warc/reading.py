@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from corpus.web.gzip_members import (
+from corpus.web.warc.members import (
     HEAD_BYTES,
     MAGIC,
     RECORD_BEGIN,
@@ -29,7 +29,7 @@ from corpus.web.gzip_members import (
     next_member,
     unpack,
 )
-from corpus.web.warc_records import (
+from corpus.web.warc.records import (
     MAX_PAYLOAD_BYTES,
     Damage,
     DamageReason,
@@ -41,9 +41,9 @@ from corpus.web.warc_records import (
     read_head,
     read_record,
 )
-from corpus.web.warc_streams import RECORD_ENDS, StreamRecords, head_at
+from corpus.web.warc.streams import RECORD_ENDS, StreamRecords, head_at
 
-__all__ = ["Damage", "DamageReason", "OtherRecord", "Oversized", "PlainText", "Record", "Response", "read_buffer", "read_records", "read_responses"]
+__all__ = ["Damage", "DamageReason", "OtherRecord", "Oversized", "PlainText", "Record", "Response", "read_buffer", "read_records"]
 
 
 def read_records(path: Path, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Iterator[Record]:
@@ -62,15 +62,6 @@ def read_buffer(
 ) -> Iterator[Record]:
     """The same for bytes that were fetched from ``base_offset`` on; offsets are those of the file."""
     yield from _read(Source(data, base_offset), max_payload_bytes)
-
-
-def read_responses(path: Path) -> Iterator[Response | OtherRecord | Damage]:
-    """``read_records`` for callers that know responses, other records and damage alone."""
-    for record in read_records(path):
-        if isinstance(record, PlainText | Oversized):
-            yield OtherRecord(record.offset, "conversion" if isinstance(record, PlainText) else "oversized")
-        else:
-            yield record
 
 
 def _read(source: Source, max_payload_bytes: int) -> Iterator[Record]:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from corpus.web.http_bodies import TooLargeBody, UndecodableBody, decoded_body
+from corpus.web.warc.http_bodies import TooLargeBody, UndecodableBody, decoded_body
 
 MAX_HEAD_BYTES = 64 << 10
 """A head that has not ended by then is no head; the longest that crawlers write hold a URL of some kilobytes."""

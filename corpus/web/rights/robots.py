@@ -18,8 +18,8 @@ from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
 
-from corpus.web.ai_crawlers import ai_crawlers
-from corpus.web.warc_reading import Response
+from corpus.web.rights.ai_crawlers import ai_crawlers
+from corpus.web.warc.reading import Response
 from foundation.store import TableSpec
 
 if TYPE_CHECKING:

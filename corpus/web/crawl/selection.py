@@ -15,11 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.web.crawl import Subset, draw
-from corpus.web.domains import registered_domain
-from corpus.web.errors import WebCorpusError
-from corpus.web.index_reading import Condition, IndexFile
-from corpus.web.selection_runs import (
+from corpus.web.crawl.index_reading import Condition, IndexFile
+from corpus.web.crawl.layout import Subset, draw
+from corpus.web.crawl.selection_runs import (
     RUN_ROWS,
     SELECTION,
     SortedRuns,
@@ -29,6 +27,8 @@ from corpus.web.selection_runs import (
     run_files,
     write_counts,
 )
+from corpus.web.domains import registered_domain
+from corpus.web.errors import WebCorpusError
 from corpus.web.settings import SelectionSettings
 from foundation.sources.locations import AccessSettings, Location
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from corpus.web.gzip_members import RECORD_BEGIN, Stream
-from corpus.web.warc_records import (
+from corpus.web.warc.members import RECORD_BEGIN, Stream
+from corpus.web.warc.records import (
     MAX_HEAD_BYTES,
     Damage,
     DamageReason,

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from corpus.web.bundled import LICENCE, BundledPage, html_of
 from corpus.web.errors import WebCorpusError
-from corpus.web.opt_outs import host_captures, opt_outs
+from corpus.web.made.bundled import LICENCE, BundledPage, html_of
+from corpus.web.made.opt_outs import host_captures, opt_outs
 from corpus.web.settings import SamplePackage, SampleSettings
-from corpus.web.warc_writing import Capture, WrittenWarc, write_index, write_path_list, write_warc
+from corpus.web.warc.writing import Capture, WrittenWarc, write_index, write_path_list, write_warc
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from corpus.web.robots import ROBOTS_PATH, TDMREP_PATH, host_key
-from corpus.web.warc_writing import Capture
+from corpus.web.rights.robots import ROBOTS_PATH, TDMREP_PATH, host_key
+from corpus.web.warc.writing import Capture
 
 HOSTS_PER_LANGUAGE = 3
 SILENT_SHARE = 0.2

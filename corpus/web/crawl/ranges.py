@@ -16,7 +16,7 @@ MAX_OVERHEAD = 1.2
 """At most this many bytes are fetched for one byte of the selected records, in each WARC file.
 
 Where 2.5 % of Common Crawl's captures are selected, neighbours are about 1 MB apart, and 1.2 saves less than a tenth of
-the requests (``crawl_costs.joined``); where the pages of a selection lie together it saves nearly all."""
+the requests (``costs.joined``); where the pages of a selection lie together it saves nearly all."""
 MAX_GAP = 1 << 20
 """A longer gap is never fetched along: at 50 MB/s and 20 requests a second a request is worth 2.5 MB, near the data less."""
 MAX_BYTES = 8 << 20

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from corpus.web.ai_crawlers import training_tokens
+from corpus.web.rights.ai_crawlers import training_tokens
 
 WINDOW_CHARACTERS = 100_000
 """Read at either end of a page: statements stand in the head and the foot. Shorter pages than two of these are read whole."""

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpus.web.crawl.selection_runs import SELECTION
 from corpus.web.domains import registered_domain
 from corpus.web.errors import WebCorpusError
-from corpus.web.selection_runs import SELECTION
 from foundation.sources.locations import Location
 
 BATCH_ROWS = 131_072

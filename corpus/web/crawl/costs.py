@@ -1,6 +1,6 @@
 """What reading a crawl costs, by its index and by a scan, before it is read: requests, bytes and days.
 
-Sizes are published ones (``crawl_sizes.yaml``, with sources), or those of a selection that was published.
+Sizes are published ones (``sizes.yaml``, with sources), or those of a selection that was published.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 import yaml
 
+from corpus.web.crawl.ranges import MAX_BYTES, MAX_GAP, MAX_OVERHEAD
 from corpus.web.errors import WebCorpusError
-from corpus.web.ranges import MAX_BYTES, MAX_GAP, MAX_OVERHEAD
 from corpus.web.settings import SelectionSettings
 from foundation.sources.locations import DOWNLOAD_BYTES, AccessSettings
 
-SIZES = Path(__file__).with_name("crawl_sizes.yaml")
+SIZES = Path(__file__).with_name("sizes.yaml")
 DAY_S = 86_400.0
 
 
@@ -99,7 +99,7 @@ def published_share(languages: Sequence[str]) -> float:
     if unknown or not languages:
         raise WebCorpusError(
             f"selection.languages {list(languages)}: no published share for {unknown or 'no language'}; shares of Common Crawl's languages are at "
-            "https://commoncrawl.github.io/cc-crawl-statistics/plots/languages, those of 0.1 % and more in crawl_sizes.yaml"
+            "https://commoncrawl.github.io/cc-crawl-statistics/plots/languages, those of 0.1 % and more in sizes.yaml"
         )
     return float(sum(shares[code] for code in languages))
 

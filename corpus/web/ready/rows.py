@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from corpus.web.compressed_lines import Compression, DamagedFile, SourceFile, TooLong, read_lines
 from corpus.web.errors import WebCorpusError
+from corpus.web.ready.lines import Compression, DamagedFile, SourceFile, TooLong, read_lines
 from corpus.web.settings import ReadyCorpus
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Crawls of Common Crawl: layout, columnar index, byte ranges, costs."""

@@ -1,0 +1,1 @@
+"""Ready corpora: files of JSON lines or Parquet to rows."""

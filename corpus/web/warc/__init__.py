@@ -1,0 +1,1 @@
+"""WARC files: reading with counted damage, and writing."""
