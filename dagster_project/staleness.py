@@ -72,6 +72,7 @@ def _differences(record: BuildRecord, now: Fingerprint, inputs: Inputs) -> Itera
     yield from _changed_inputs(then["upstream"], inputs)
     yield from _changed_values("file", then["user_files"], dict(now.user_files))
     yield from _changed_values("fact", then["facts"], dict(now.facts))
+    yield from _changed_values("secret (its keyed hash)", then.get("secrets", {}), dict(now.secrets))
     if then["seed"] != now.seed:
         yield f"seed: {then['seed']} then, {now.seed} now"
 

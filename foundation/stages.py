@@ -129,7 +129,7 @@ class Stage:
 
     ``sections`` decide what comes out, and count in the fingerprint. ``reads`` are sections that say where inputs are found and
     how they are reached, which never changes a row. ``user_files`` and ``facts`` name what else decides the content before anything runs (files of the user, hashes of
-    packages). ``fetch`` brings into the cache everything that the build would download.
+    packages); ``secrets`` are keyed hashes of secrets that shape rows, by name. ``fetch`` brings into the cache everything that the build would download.
     """
 
     asset: str
@@ -148,6 +148,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     user_files: Callable[[StageSetup], Sequence[Path]] | None = None
     facts: Callable[[StageSetup], Mapping[str, Any]] | None = None
+    secrets: Callable[[StageSetup], Mapping[str, str]] | None = None
     fetch: Callable[[StageSetup], object] | None = None
 
 
@@ -261,6 +262,7 @@ def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, in
         seed=workplace.seed,
         user_files={name: "+".join(sorted(hashes)) for name, hashes in sorted(files.items())},
         facts=dict((stage.facts or _no_facts)(setup)),
+        secrets=dict((stage.secrets or _no_facts)(setup)),
     )
 
 
@@ -385,6 +387,7 @@ def _inputs_document(fingerprint: Fingerprint, inputs: Inputs) -> dict[str, Any]
         "upstream": versions,
         "user_files": fingerprint.user_files,
         "facts": fingerprint.facts,
+        "secrets": fingerprint.secrets,
     }
 
 

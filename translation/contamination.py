@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from foundation.language.overlap import OverlapIndex
 
 
-def benchmark_index(items: Iterable[tuple[str, str]], ngram: int) -> OverlapIndex:
-    """An index over (benchmark, text) of test items, by word n-grams."""
+def benchmark_index(items: Iterable[tuple[str, str, str]], ngram: int) -> OverlapIndex:
+    """An index over (benchmark, item id, text) of test items, by word n-grams."""
     from foundation.language.overlap import OverlapIndex
 
     return OverlapIndex.build(items, ngram)

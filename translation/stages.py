@@ -106,7 +106,7 @@ def _translation_stage(
 ) -> Stage:
     return Stage(
         asset=asset,
-        version="1",
+        version="2",
         group="translation",
         build=build,
         sections=(_ENGINE, section, _GATES, _IDENTIFICATION, _SENTENCES),
@@ -230,7 +230,7 @@ def _translate(
 
 def _judge(context: StageContext, choice: EngineChoice) -> Judge:
     identification, gates = _section(context, _IDENTIFICATION, IdentificationSettings), _section(context, _GATES, GateSettings)
-    items = context.input("benchmark_sets").scan("items").select("benchmark", "text").collect().iter_rows()
+    items = context.input("benchmark_sets").scan("items").select("benchmark", "item_id", "text").collect().iter_rows()
     return Judge(
         identifier=load_identifier(model_path(identification, context.downloads)),
         target=identification.label,

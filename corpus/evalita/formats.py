@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,18 @@ from corpus.evalita.task import EvalitaError
 
 
 def text_of(path: Path) -> str:
-    """A UTF-8 file, its line ends as they are.
+    """A UTF-8 file, unpacked where its name ends in .gz, its line ends as they are.
 
     Raises:
         EvalitaError: it cannot be read or is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except UnicodeDecodeError as error:
         raise EvalitaError(f"{path}: not UTF-8 (byte {error.start}); use the file as its organisers distribute it") from error
-    except OSError as error:
-        raise EvalitaError(f"{path} cannot be read ({error.strerror})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise EvalitaError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 def json_lines(path: Path, columns: Mapping[str, type]) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -24,19 +24,31 @@ class RawSettings(Settings):
 
 
 class BenchmarkFile(Settings):
-    """Test items of one more benchmark, out of a file of the user's folder."""
+    """Test items of one more benchmark, out of a file of the user's folder.
+
+    SQuAD-it as distributed: ``file: squad-it/SQuAD_it-test.json.gz, rows: data.paragraphs.qas, columns: [context, question]``.
+    """
 
     name: str
-    file: str = Field(description="Path below the user's folder; .jsonl, or .tsv / .csv with a header.")
-    columns: tuple[str, ...] = Field(min_length=1, description="Columns that hold the item's text.")
+    file: str = Field(
+        description="Path below the user's folder: .jsonl, .json, or .tsv / .csv with a header, each also with .gz; or .parquet."
+    )
+    columns: tuple[str, ...] = Field(
+        min_length=1, description="Columns that hold the item's text, dots leading into nested objects (`answers.text`); of a list, all its texts."
+    )
+    rows: str | None = Field(
+        None,
+        description="For .json: the keys that lead through nested lists to the rows; a row's columns may also be those of the objects it lies in. "
+        "Null: the document is a list of rows.",
+    )
 
     @field_validator("file")
     @classmethod
     def _below_folder(cls, value: str) -> str:
         if PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
             raise ValueError(f"{value} must be a path below the user's data folder")
-        if not value.endswith((".jsonl", ".tsv", ".csv")):
-            raise ValueError(f"{value} must end in .jsonl, .tsv or .csv")
+        if not value.removesuffix(".gz").endswith((".jsonl", ".json", ".tsv", ".csv")) and not value.endswith(".parquet"):
+            raise ValueError(f"{value} must end in .jsonl, .json, .tsv or .csv, with or without .gz, or in .parquet")
         return value
 
 

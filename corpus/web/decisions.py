@@ -1,24 +1,22 @@
 """Decisions: what the rules say of each document of one snapshot, and what it shares with benchmarks.
 
-Everything here depends on this snapshot, the rules and the benchmark items alone, so that new thresholds are tried in
-seconds.
+Everything here depends on this snapshot, the rules and the benchmark items alone. What needs no text is in ``judging``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from corpus.web.errors import WebCorpusError
-from corpus.web.rules import DERIVED, RIGHTS_RULES, RuleSet, failed_rights
-from corpus.web.signals import COUNTS, FLAGS, SHARES
+from corpus.web.judging import Rights, judge
+from corpus.web.rules import RuleSet
 from foundation.language.overlap import OverlapIndex
 from foundation.store import TableSpec
 
-OVERLAP_TYPE = pa.list_(pa.struct([("benchmark", pa.string()), ("start", pa.int64()), ("end", pa.int64())]))
+OVERLAP_TYPE = pa.list_(pa.struct([("benchmark", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("items", pa.list_(pa.string()))]))
 
 DECISIONS = TableSpec(
     "decisions",
@@ -39,45 +37,31 @@ DECISIONS = TableSpec(
 )
 
 
-RIGHTS_COLUMNS = tuple(rule.column for rule in RIGHTS_RULES)
-"""Columns of documents that ``rights: general`` judges by."""
-
-
 def decide(
-    rows: pl.DataFrame, rules: RuleSet, index: OverlapIndex, rights: Literal["general", "research"]
-) -> Iterator[dict[str, Any]]:
-    """Decisions for rows that hold document_id, text, language_score, the signals and, for ``general``, the rights columns.
+    rows: pl.DataFrame, rules: RuleSet, index: OverlapIndex, rights: Rights, identification: str | None = None
+) -> tuple[list[dict[str, Any]], Mapping[str, int]]:
+    """Decisions for rows that hold text and what ``judging.columns_for`` names; and in how many rows a rule had nothing to judge.
 
     Raises:
-        WebCorpusError: a rights column is missing; a missing column is no permission.
+        WebCorpusError: a rights column is missing, or a rule reads a score that no row has.
     """
-    missing = [name for name in RIGHTS_COLUMNS if rights == "general" and name not in rows.columns]
-    if missing:
-        raise WebCorpusError(f"documents have no columns {missing}, which `rights: general` judges by; materialize documents again")
-    names = [*COUNTS, *SHARES, *FLAGS]
-    for row in rows.iter_rows(named=True):
-        removed = rules.removed_lines([line["flags"] for line in row["line_signals"]])
-        left = without_lines(row["text"], removed)
-        values = {name: row[name] for name in names}
-        values |= dict(zip(DERIVED, (row["language_score"], len(left), len(left.split("\n"))), strict=True))
-        failed = [*(failed_rights(row) if rights == "general" else ()), *rules.failed(values)]
-        yield {
-            "document_id": row["document_id"],
-            "passes_rules": not failed,
-            "first_failed": failed[0] if failed else None,
-            "failed_rules": failed,
-            "removed_lines": removed,
-            "kept_characters": len(left),
-            "overlap": [overlap._asdict() for overlap in index.find(left)],
-        }
+    judgement = judge(rows, rules, rights, identification)
+    names = [name for name in DECISIONS.schema.names if name != "overlap"]
+    decided = []
+    for text, row in zip(rows["text"], judgement.rows.select(names).iter_rows(named=True), strict=True):
+        left = without_lines(text, row["removed_lines"])
+        decided.append({**row, "overlap": [overlap._asdict() for overlap in index.find(left)]})
+    return decided, judgement.unmeasured
 
 
 def without_lines(text: str, removed: Sequence[int]) -> str:
-    """The text without the lines of these indices."""
+    """The text without the lines of these indices, nor blank ones at its two ends where a line is removed at all."""
     if not removed:
         return text
     gone = set(removed)
-    return "\n".join(line for index, line in enumerate(text.split("\n")) if index not in gone).strip()
+    lines = [line for index, line in enumerate(text.split("\n")) if index not in gone]
+    filled = [index for index, line in enumerate(lines) if line.strip()]
+    return "\n".join(lines[filled[0] : filled[-1] + 1]) if filled else ""
 
 
 def without_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:

@@ -1,4 +1,4 @@
-"""Reading the corpus for people: the way from records to kept documents, dropped pages, and one page's story."""
+"""Reading the corpus for people: the way from records to kept documents, and dropped pages. One page's story is ``story``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from corpus.web.personal_data import masked
+from corpus.web.personal_kinds import KINDS
+from corpus.web.settings import PersonalDataSettings
 from foundation.store import PublishedVersion
+
+EVERY_KIND = PersonalDataSettings(kinds=KINDS)  # type: ignore[arg-type]
+"""What samples are masked by where no settings are at hand; numbers that need a context word stay."""
 
 
 def waterfall(documents: Mapping[str, PublishedVersion], clean: PublishedVersion) -> list[tuple[str, int]]:
@@ -32,8 +38,11 @@ def waterfall(documents: Mapping[str, PublishedVersion], clean: PublishedVersion
     return steps
 
 
-def dropped_examples(clean: PublishedVersion, documents: Mapping[str, PublishedVersion], n: int = 10) -> list[dict[str, Any]]:
-    """Dropped documents with their reasons, as many different reasons as there are; text is cut to its first 300 characters."""
+def dropped_examples(
+    clean: PublishedVersion, documents: Mapping[str, PublishedVersion], n: int = 10, personal_data: PersonalDataSettings = EVERY_KIND
+) -> list[dict[str, Any]]:
+    """Dropped documents with their reasons, as many different reasons as there are; text is cut to its first 300 characters, and
+    its personal data masked."""
     dropped = clean.scan("ledger").filter(~pl.col("kept")).collect().sort("document_id")
     if dropped.is_empty():
         return []
@@ -41,33 +50,10 @@ def dropped_examples(clean: PublishedVersion, documents: Mapping[str, PublishedV
     ids = turn["document_id"].to_list()
     texts = pl.concat(
         [
-            version.scan("documents").filter(pl.col("document_id").is_in(ids)).select("document_id", pl.col("text").str.slice(0, 300)).collect()
+            version.scan("documents").filter(pl.col("document_id").is_in(ids)).select("document_id", pl.col("text").str.slice(0, 400)).collect()
             for version in documents.values()
         ]
     )
+    texts = texts.with_columns(text=pl.Series([masked(text, personal_data)[:300] for text in texts["text"]], dtype=pl.String))
     columns = ["url", "reason", "failed_rules", "characters", "text"]
     return turn.join(texts, on="document_id", how="left", maintain_order="left").select(columns).to_dicts()
-
-
-def why(url: str, documents: Mapping[str, PublishedVersion], clean: PublishedVersion | None) -> list[dict[str, Any]]:
-    """What became of an address: one entry for each capture that is known of; empty where nothing is.
-
-    Documents are looked up in the ledger; pages that never became documents only among the examples that the skipped
-    table keeps.
-    """
-    found: list[dict[str, Any]] = []
-    for snapshot, version in documents.items():
-        skipped = version.scan("skipped").filter(pl.col("examples").list.contains(url)).collect()
-        found.extend(
-            {"snapshot": snapshot, "url": url, "kept": False, "step": "documents", "reason": row["reason"], "language": row["language"]}
-            for row in skipped.iter_rows(named=True)
-        )
-    if clean is not None:
-        ledger = clean.scan("ledger")
-        for row in ledger.filter(pl.col("url") == url).collect().iter_rows(named=True):
-            entry = {"step": "decisions" if row["failed_rules"] else "clean_corpus", **row}
-            if row["reason"] == "duplicate":
-                kept = ledger.filter((pl.col("cluster_id") == row["cluster_id"]) & pl.col("kept")).select("url").collect()
-                entry["kept_instead"] = kept["url"].to_list()
-            found.append(entry)
-    return found

@@ -1,12 +1,11 @@
-"""Rules as data: thresholds on signals and marks on lines, read from YAML, applied without reading text.
+"""Rules as data: thresholds on signals of documents and of lines, read from YAML. Judging by them is in ``judging``.
 
-Deciding returns every rule that fails, in the file's order; nothing is measured here. Rules of rights stand in no file: what
-``rights: general`` respects must not depend on which thresholds a user tries.
+Rules of rights stand in no file: what ``rights: general`` respects must not depend on which thresholds a user tries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,13 +15,20 @@ import yaml
 from pydantic import Field, ValidationError
 
 from corpus.web.errors import WebCorpusError
-from corpus.web.lines import LINE_FLAGS
-from corpus.web.rights.ai_crawlers import training_tokens
-from corpus.web.signals import COUNTS, FLAGS, SHARES
+from corpus.web.lines import LINE_COUNTS, LINE_FLAGS
+from corpus.web.signals import COUNTS, FLAGS, NEED_WORD_LISTS, SHARES
 from foundation.settings import Settings
 
-DERIVED = ("language_score", "kept_characters", "kept_lines")
-"""Measures that rules read besides the signals: from documents, and of what is left after line removal."""
+LEFT = ("kept_characters", "kept_plain_characters", "kept_lines", "kept_words", "kept_sentences")
+"""What is left once line rules have removed lines. ``kept_plain_characters``: of lines without citation marks and white space at
+their ends, one line end between two. ``kept_words`` are those between white space; ``kept_lines`` are not empty."""
+DERIVED = ("language_score", "target_language", *LEFT)
+"""Measures that rules read besides the signals: from documents (``target_language``: 1 where the best label is that of the
+profile's language), and of what is left."""
+SCORE_PREFIX = "classifier:"
+"""A signal of this name and a classifier's is its score."""
+LINE_SIGNALS = (*LINE_COUNTS, *LINE_FLAGS)
+Comparison = Literal["at_least", "at_most"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,6 @@ class RightsRule:
     id: str
     column: str
     source: str
-
-    def fails(self, row: Mapping[str, Any]) -> bool:
-        """Whether the row carries the reservation; null (a ready corpus has no record to read it from) carries none."""
-        value = row[self.column]
-        if self.column == "robots_disallowed":
-            return any(token.lower() in training_tokens() for token in value or ())
-        return value is True
 
 
 RIGHTS_RULES = (
@@ -50,33 +49,36 @@ RIGHTS_RULES = (
 corpus is text. Crawlers for retrieval alone do not count: who keeps them out refuses to be quoted, not to be learnt from."""
 
 
-def failed_rights(row: Mapping[str, Any]) -> list[str]:
-    """Ids of the rights rules that reject a document, in their order."""
-    return [rule.id for rule in RIGHTS_RULES if rule.fails(row)]
+class Threshold(Settings):
+    """A signal's value is at least, or at most, a threshold; a value on the threshold holds."""
 
-
-class DocumentRule(Settings):
-    """Keep a document where its signal is at least, or at most, the threshold."""
-
-    id: str
     signal: str
-    comparison: Literal["at_least", "at_most"]
+    comparison: Comparison
     threshold: float
+    ignoring: tuple[str, ...] = Field((), description="Words of the lists that do not count; for bad_words, bad_word_kinds and bad_word_share only.")
+
+
+class _Reasoned(Settings):
     source: str = Field(description="Where the threshold comes from.")
     why: str = Field(description="What the rule keeps out.")
-
-    def fails(self, value: float) -> bool:
-        """Whether a value rejects the document; a value on the threshold passes."""
-        return value < self.threshold if self.comparison == "at_least" else value > self.threshold
+    verified: bool = Field(True, description="False: the published account leaves the value open, and `source` says what stands in for it.")
 
 
-class LineRule(Settings):
-    """Remove lines that carry a mark."""
+class DocumentRule(Threshold, _Reasoned):
+    """Keep a document where the threshold holds. Where it does not, ``only_where`` may still excuse it."""
 
     id: str
-    mark: str
-    source: str
-    why: str
+    only_where: tuple[Threshold, ...] = Field((), description="The rule rejects only documents for which all of these hold.")
+    requires: dict[Literal["identification"], str] = Field(
+        {}, description="The rule is applied only with this model of language identification, whose scores its threshold belongs to."
+    )
+
+
+class LineRule(Threshold, _Reasoned):
+    """Keep a line where the threshold holds; a mark is 1 or 0. Of each line, the first rule that it fails decides."""
+
+    id: str
+    effect: Literal["remove_line", "drop_document"] = "remove_line"
 
 
 class RuleSet(Settings):
@@ -86,14 +88,20 @@ class RuleSet(Settings):
     documents: tuple[DocumentRule, ...]
     lines: tuple[LineRule, ...] = ()
 
-    def removed_lines(self, flags: list[int]) -> list[int]:
-        """Indices of lines that a line rule removes, ascending."""
-        mask = sum(1 << LINE_FLAGS.index(mark) for mark in {rule.mark for rule in self.lines})
-        return [index for index, line in enumerate(flags) if line & mask]
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Ids of what can reject a document, in the order of work: on the whole text, on lines, on what is left of it."""
+        whole = [rule.id for rule in self.documents if rule.signal not in LEFT]
+        lines = [rule.id for rule in self.lines if rule.effect == "drop_document"]
+        return (*whole, *lines, *(rule.id for rule in self.documents if rule.signal in LEFT))
 
-    def failed(self, values: Mapping[str, float]) -> list[str]:
-        """Ids of all rules that reject the document, in rule order; empty means it passes."""
-        return [rule.id for rule in self.documents if rule.fails(float(values[rule.signal]))]
+    def inapplicable(self, identification: str | None) -> dict[str, str]:
+        """Rules that cannot be applied with a model of language identification, and why."""
+        return {
+            rule.id: f"needs language identification by {rule.requires['identification']}, and this is {identification or 'unknown'}"
+            for rule in self.documents
+            if rule.requires.get("identification", identification) != identification
+        }
 
 
 @lru_cache(maxsize=8)
@@ -101,25 +109,34 @@ def load_rules(path: Path) -> RuleSet:
     """The rules of a file.
 
     Raises:
-        WebCorpusError: unreadable, a field missing or unknown, an unknown signal or mark, an id given twice.
+        WebCorpusError: unreadable, a field missing or unknown, an unknown signal, an id given twice.
     """
     try:
         document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         rules = RuleSet(**document)
     except (OSError, TypeError, ValidationError, yaml.YAMLError) as error:
         raise WebCorpusError(f"{path} is no rule file: {error}") from error
-    known = {*COUNTS, *SHARES, *FLAGS, *DERIVED}
     for rule in rules.documents:
-        if rule.signal not in known:
-            raise WebCorpusError(f"{path}: rule {rule.id} reads signal {rule.signal!r}; known are {sorted(known)}")
+        for threshold in (rule, *rule.only_where):
+            _check_signal(path, rule.id, threshold, {*COUNTS, *SHARES, *FLAGS, *DERIVED})
     for line_rule in rules.lines:
-        if line_rule.mark not in LINE_FLAGS:
-            raise WebCorpusError(f"{path}: line rule {line_rule.id} reads mark {line_rule.mark!r}; known are {list(LINE_FLAGS)}")
-    ids = [*(rule.id for rule in rules.documents), *(rule.id for rule in rules.lines)]
+        _check_signal(path, line_rule.id, line_rule, set(LINE_SIGNALS))
+    _check_ids(path, [*(rule.id for rule in rules.documents), *(rule.id for rule in rules.lines)])
+    return rules
+
+
+def _check_signal(path: Path, rule: str, threshold: Threshold, known: set[str]) -> None:
+    name = threshold.signal
+    if name not in known and not (name.startswith(SCORE_PREFIX) and "language_score" in known):
+        raise WebCorpusError(f"{path}: rule {rule} reads signal {name!r}; known are {sorted(known)}, and {SCORE_PREFIX}NAME for documents")
+    if threshold.ignoring and (name not in NEED_WORD_LISTS or name == "bad_words_in_company"):
+        raise WebCorpusError(f"{path}: rule {rule} ignores words, but {name} counts none; `ignoring` goes with bad_words, bad_word_kinds, bad_word_share")
+
+
+def _check_ids(path: Path, ids: Sequence[str]) -> None:
     repeated = sorted({name for name in ids if ids.count(name) > 1})
     if repeated:
         raise WebCorpusError(f"{path}: rule ids {repeated} are given twice; the ledger needs one name for each")
     reserved = sorted({rule.id for rule in RIGHTS_RULES} & set(ids))
     if reserved:
         raise WebCorpusError(f"{path}: rule ids {reserved} belong to `corpus.web.decisions.rights`; give these rules other names")
-    return rules

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from foundation.settings import ReferencedFile, Settings
 from foundation.sources.locations import AccessSettings
@@ -105,12 +106,30 @@ class DocumentSettings(Settings):
     max_damaged_share: float = Field(0.05, ge=0, le=1, description="Gate: share of records lost to damage; the sample crawl has some 0.5 %.")
 
 
+class ClassifierSettings(Settings):
+    """A fastText classifier: of quality, topic, register."""
+
+    name: str = Field(description="Rules read its score as `classifier:NAME`.", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    path: Path | None = Field(None, description="The model's file: below TRANSUMANZA_DATA, or absolute.")
+    url: str | None = Field(None, description="Or where it is fetched from: any address that fsspec knows.")
+    sha256: str = Field(description="Of the model's file.", pattern=r"^[0-9a-f]{64}$")
+    label: str = Field(description="The label whose probability is the score, without fastText's prefix.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ClassifierSettings:
+        if (self.path is None) == (self.url is None):
+            raise ValueError(f"classifier {self.name}: name either path or url")
+        return self
+
+
 class SignalSettings(Settings):
     """How signals are computed; FineWeb-2's definitions, which its thresholds belong to."""
 
     short_line_characters: int = Field(30, ge=1, description="A line up to this long counts as short (FineWeb, short_line_length).")
-    long_word_characters: int = Field(1_000, ge=1, description="A line with a longer word is flagged (clean_mc4_it's card).")
-    min_line_words: int = Field(3, ge=0, description="A line with fewer words is flagged (C4, Raffel et al. 2020).")
+    word_lists: dict[str, Path] = Field(
+        {}, description="Lists of bad words by name: files below TRANSUMANZA_DATA, or absolute, one word a line. Hits are counted by list and word."
+    )
+    classifiers: tuple[ClassifierSettings, ...] = Field((), description="fastText models; each gives a score for every document.")
     shingle_words: int = Field(5, ge=1, description="Words per MinHash shingle (FineWeb-2).")
     permutations: int = Field(112, ge=1, description="14 bands of 8 (FineWeb-2); a multiple of the rows per band.")
     band_rows: int = Field(8, ge=1, description="Signature values per band.")
@@ -134,14 +153,21 @@ class DuplicateSettings(Settings):
     """When two documents are near duplicates."""
 
     min_similarity: float = Field(0.72, gt=0, le=1, description="Share of equal signature values: (1/14)^(1/8), where 14 x 8 bands have their threshold.")
-    max_bucket: int = Field(200, ge=2, description="In larger buckets every document is compared with the first ones only.")
+    max_bucket: int = Field(1_000, ge=2, description="In larger buckets documents are compared with their neighbours in sorted order only; see duplicates/links.py.")
+    neighbours: int = Field(8, ge=1, description="So many neighbours, in each of the sorted orders.")
 
 
 class PersonalDataSettings(Settings):
-    """What is replaced by a typed placeholder."""
+    """What is replaced, and by what."""
 
-    kinds: tuple[Literal["email", "ipv4", "iban", "codice_fiscale", "partita_iva", "phone"], ...] = Field(
-        ("email", "ipv4", "iban", "phone"), description="Kinds looked for, in this order; the language file adds those of its country."
+    mode: Literal["placeholders", "surrogates"] = Field(
+        "placeholders",
+        description="placeholders: <EMAIL> and the like; surrogates: values of the same form that belong to nobody, the same for the same value, "
+        "keyed by the environment variable TRANSUMANZA_PII_SECRET.",
+    )
+    kinds: tuple[Literal["email", "ipv4", "ipv6", "iban", "codice_fiscale", "partita_iva", "phone"], ...] = Field(
+        ("email", "ipv4", "ipv6", "iban", "phone"),
+        description="Kinds looked for; where two claim the same characters the earlier one has them. The language file adds those of its country.",
     )
     phone_region: str | None = Field(
         None, description="Region that numbers without a country code belong to (the language file gives it); null: only numbers with one."
@@ -150,13 +176,24 @@ class PersonalDataSettings(Settings):
         (), description="A number without + or 00 counts only after one of these words: version and part numbers look alike."
     )
     vat_words: tuple[str, ...] = Field((), description="1 % of random 11-digit strings pass the check digit, so that one of these words must precede.")
+    version_words: tuple[str, ...] = Field((), description="Words before numbers of versions and chapters: four numbers after one are no IPv4 address.")
 
 
 class CleanSettings(Settings):
     """What is published."""
 
-    overlap: Literal["drop", "cut"] = Field("drop", description="What happens to a document that shares text with a benchmark.")
+    overlap: Literal["drop", "cut"] = Field("drop", description="What happens to a document that shares text with a benchmark: all of it goes, or the stretch alone.")
     personal_data: PersonalDataSettings = PersonalDataSettings()
+    retain_dropped_text: Literal["none", "hash", "all"] = Field(
+        "hash",
+        description="What the ledger keeps of a dropped document's text: nothing; its sha256, by which it is known again; or the text itself, "
+        "personal data replaced.",
+    )
+    rehydration: ReferencedFile | dict[int, int] | None = Field(
+        None,
+        description="How often a document is to be repeated in training, by the size of its cluster, as the column `repetitions`: a file of "
+        "profiles/rehydration (FineWeb-2's weights), or repetitions by least cluster size; null: 1 for all.",
+    )
     validation_share: float = Field(0.1, gt=0, lt=1, description="Share of registered domains held out.")
     min_language_share: float = Field(0.95, ge=0, le=1, description="Gate: share of published documents identified as the target language.")
 

@@ -1,43 +1,72 @@
 """Signals: what can be measured on a document's text, for every document, kept or not. Measuring never drops.
 
-Definitions follow datatrove's filters (Gopher, FineWeb, C4), whose thresholds FineWeb-2 publishes for Italian.
+Definitions follow datatrove's filters (Gopher, FineWeb, C4), whose thresholds FineWeb-2 publishes for Italian. What needs
+a list or a model that the profile does not name is null.
 """
 
 from __future__ import annotations
 
 import hashlib
-import string
-import unicodedata
-from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.web.lines import LINE_FLAGS, Line, LineMarks
-from corpus.web.minhash import bands, signature
-from corpus.web.repetition import DUPLICATED_SIZES, TOP_SIZES, WordNgrams, duplicate_line_characters, duplicate_lines
+from corpus.web.bad_words import BadWordFinder, WordHits
+from corpus.web.classifiers import Classifier
+from corpus.web.lines import FLAG_BITS, LINE_FIELDS, LINE_FLAGS, LineMarks, TextLines
+from corpus.web.minhash import hashes
+from corpus.web.mojibake import mojibake
+from corpus.web.repetition import (
+    DUPLICATED_SIZES,
+    TOP_SIZES,
+    duplicate_line_characters,
+    duplicate_lines,
+    duplicate_paragraphs,
+    ngram_shares,
+)
 from corpus.web.settings import SignalSettings
+from corpus.web.vocabulary import TextWords, Vocabulary
 from foundation.language.settings import PhraseSettings, WordSettings
-from foundation.language.words import CACHE_CHUNKS, WordTokenizer, load_tokenizer
+from foundation.language.words import load_tokenizer
 from foundation.store import TableSpec
 
-COUNTS = ("characters", "words", "lines", "stop_words")
+COUNTS = (
+    "characters",
+    "words",
+    "lines",
+    "sentences",
+    "stop_words",
+    "exact_stop_words",
+    "longest_word",
+    "mojibake",
+    "policy_phrases",
+    "bad_words",
+    "bad_word_kinds",
+    "bad_words_in_company",
+)
 SHARES = (
     "mean_word_length",
     "alphabetic_word_share",
+    "symbol_per_word",
     "hash_per_word",
     "ellipsis_per_word",
     "bullet_line_share",
     "ellipsis_line_share",
     "ended_line_share",
+    "terminal_line_share",
     "short_line_share",
     "line_ends_per_word",
     "duplicate_line_share",
     "duplicate_line_character_share",
+    "duplicate_paragraph_share",
+    "duplicate_paragraph_character_share",
     "duplicate_characters_share",
     *(f"top_{size}_gram_share" for size in TOP_SIZES),
     *(f"duplicated_{size}_gram_share" for size in DUPLICATED_SIZES),
@@ -46,9 +75,14 @@ SHARES = (
     "brace_share",
     "upper_case_share",
     "digit_share",
+    "bad_word_share",
 )
 FLAGS = ("placeholder",)
-LINE_TYPE = pa.list_(pa.struct([("characters", pa.int32()), ("words", pa.int32()), ("flags", pa.int32())]))
+NEED_WORD_LISTS = ("bad_words", "bad_word_kinds", "bad_words_in_company", "bad_word_share")
+"""Null where the profile names no word lists."""
+LINE_TYPE = pa.list_(pa.struct([(name, pa.int32()) for name in LINE_FIELDS]))
+HITS_TYPE = pa.list_(pa.struct([("list", pa.string()), ("word", pa.string()), ("hits", pa.int32())]))
+SCORES_TYPE = pa.list_(pa.struct([("name", pa.string()), ("label", pa.string()), ("score", pa.float64())]))
 
 SIGNALS = TableSpec(
     "signals",
@@ -58,137 +92,189 @@ SIGNALS = TableSpec(
             *((name, pa.int64()) for name in COUNTS),
             *((name, pa.float64()) for name in SHARES),
             *((name, pa.bool_()) for name in FLAGS),
+            ("bad_word_hits", HITS_TYPE),
+            ("policy_hits", HITS_TYPE),
+            ("classifier_scores", SCORES_TYPE),
             ("line_signals", LINE_TYPE),
             ("text_sha256", pa.string()),
+            ("normalized_sha256", pa.string()),
             ("signature", pa.list_(pa.uint32())),
             ("bands", pa.list_(pa.uint64())),
         ]
     ),
     key=("document_id",),
     decimals=dict.fromkeys(SHARES, 6),
-    description=f"All measures by document; `flags` of a line are bits of {LINE_FLAGS}, lowest first.",
-)
-
-_PUNCTUATION = frozenset(
-    string.punctuation + "".join(chr(code) for code in range(0x80, 0x3100) if unicodedata.category(chr(code))[0] in "PS")
+    description=f"All measures by document; `flags` of a line are bits of {LINE_FLAGS}, lowest first. `bad_word_hits` name list and word, "
+    "`policy_hits` language and phrase; what needs a word list or a model that the profile does not name is null or empty.",
 )
 
 
 @dataclass(frozen=True)
 class SignalRun:
-    """What a shard of signals needs; picklable."""
+    """What a shard of signals needs; picklable. ``word_lists`` are lower-case words by the name of their list."""
 
     settings: SignalSettings
     words: WordSettings
     phrases: PhraseSettings
-
-
-class _WordFacts(NamedTuple):
-    """What measures ask of one word."""
-
-    real: bool
-    alphabetic: bool
-    upper: int
-    digits: int
-    stop_word: str
+    word_lists: Mapping[str, tuple[str, ...]] | None = None
+    classifiers: tuple[Classifier, ...] = ()
 
 
 class SignalMeter:
     """Measures texts of one language."""
 
-    def __init__(self, run: SignalRun, tokenizer: WordTokenizer) -> None:
+    def __init__(self, run: SignalRun, vocabulary: Vocabulary) -> None:
         self._run = run
-        self._tokenizer = tokenizer
-        self._stop_words = frozenset(run.words.stop_words)
-        self._marks = LineMarks(run.phrases, run.settings)
-        self._facts: dict[str, _WordFacts] = {}  # a memo that never changes a result
+        self._vocabulary = vocabulary
+        self._marks = LineMarks(run.phrases)
+        self._bad_words = BadWordFinder(run.word_lists) if run.word_lists else None
 
     def measure(self, text: str) -> dict[str, Any]:
         """One row of the table but for the document id."""
+        row, lines = self.measured(text)
+        return {**row, "line_signals": [dict(zip(LINE_FIELDS, line, strict=True)) for line in lines.rows.tolist()]}
+
+    def measured(self, text: str) -> tuple[dict[str, Any], TextLines]:
+        """One row of the table but for the document id and ``line_signals``, and the lines."""
+        lowered = text.lower()
         texts = text.split("\n")
-        tokens = [self._tokenizer(line) for line in texts]
-        words = [word for line in tokens for word in line]
-        lines = self._marks.lines(texts, [len(found) for found in tokens])
-        values = signature(text, self._run.settings)
-        return {
-            **self._words(text, words),
-            **self._lines(text, texts, lines, len(words)),
+        words = self._vocabulary(text.split())
+        policy = self._policy_hits(lowered)
+        lines = self._marks.lines(text, texts, lowered, [hit.word for hit in policy])
+        copies = hashes(text, self._run.settings)
+        row = {
+            **_of_words(text, words),
+            **self._of_lines(text, lines, len(words.lengths)),
             **_repetition(text, texts, words),
-            "line_signals": [{"characters": line.characters, "words": line.words, "flags": line.flags} for line in lines],
+            "policy_phrases": sum(hit.hits for hit in policy),
+            "policy_hits": [hit._asdict() for hit in policy],
+            **self._of_lists(lowered, max(len(words.lengths), 1)),
+            "mojibake": mojibake(text),
+            "classifier_scores": [classifier.row(text) for classifier in self._run.classifiers],
             "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "signature": values,
-            "bands": bands(values, self._run.settings.band_rows),
+            "normalized_sha256": copies.normalized_sha256,
+            "signature": copies.signature,
+            "bands": copies.bands,
         }
+        return row, lines
 
-    def _words(self, text: str, words: list[str]) -> dict[str, Any]:
-        """Measures over words. ``words`` counts those that are not punctuation alone, as Gopher's rule does."""
-        counts = Counter(words)
-        facts = [(self._facts_of(word), len(word), count) for word, count in counts.items()]
-        total = max(len(words), 1)
-        real = sum(count for fact, _, count in facts if fact.real)
+    def _of_lines(self, text: str, lines: TextLines, words: int) -> dict[str, Any]:
+        flags = lines.column("flags")
+        filled = (flags & FLAG_BITS["blank"]) == 0
+        count = int(np.count_nonzero(filled))
+        total, every = max(count, 1), max(lines.visual, 1)
+        short = filled & (lines.column("characters") <= self._run.settings.short_line_characters)
         return {
-            "characters": len(text),
-            "words": real,
-            "stop_words": len({fact.stop_word for fact, _, _ in facts if fact.stop_word}),
-            "mean_word_length": sum(length * count for fact, length, count in facts if fact.real) / max(real, 1),
-            "alphabetic_word_share": sum(count for fact, _, count in facts if fact.alphabetic) / total,
-            "hash_per_word": text.count("#") / total,
-            "ellipsis_per_word": (text.count("...") + text.count("…")) / total,
-            "brace_share": (text.count("{") + text.count("}")) / max(len(text), 1),
-            "upper_case_share": sum(fact.upper * count for fact, _, count in facts) / max(len(text), 1),
-            "digit_share": sum(fact.digits * count for fact, _, count in facts) / max(len(text), 1),
-        }
-
-    def _facts_of(self, word: str) -> _WordFacts:
-        facts = self._facts.get(word)
-        if facts is None:
-            plain = word.lower().replace("’", "'")
-            facts = _WordFacts(
-                real=any(char not in _PUNCTUATION for char in word),
-                alphabetic=any(char.isalpha() for char in word),
-                upper=sum(map(str.isupper, word)),
-                digits=sum(map(str.isdigit, word)),
-                stop_word=plain if plain in self._stop_words else "",
-            )
-            if len(self._facts) >= CACHE_CHUNKS:
-                self._facts.clear()
-            self._facts[word] = facts
-        return facts
-
-    def _lines(self, text: str, texts: list[str], lines: list[Line], words: int) -> dict[str, Any]:
-        filled = [(line.strip(), marks) for line, marks in zip(texts, lines, strict=True) if line.strip()]
-        total = max(len(filled), 1)
-        short = self._run.settings.short_line_characters
-        return {
-            "lines": len(filled),
-            "bullet_line_share": sum(line.startswith(("•", "-")) for line, _ in filled) / total,
-            "ellipsis_line_share": sum(line.endswith(("...", "…")) for line, _ in filled) / total,
-            "ended_line_share": sum(marks.has("ended") for _, marks in filled) / total,
-            "short_line_share": sum(len(line) <= short for line, _ in filled) / total,
+            "lines": count,
+            "sentences": int(lines.column("sentences").sum()),
+            "longest_word": int(lines.column("longest_word").max()),
+            "bullet_line_share": lines.bullets / every,
+            "ellipsis_line_share": lines.ellipses / every,
+            "ended_line_share": lines.marked("ended") / total,
+            "terminal_line_share": lines.marked("terminal") / total,
+            "short_line_share": int(np.count_nonzero(short)) / total,
             "line_ends_per_word": text.count("\n") / max(words, 1),
-            "policy_line_share": sum(marks.has("policy") for _, marks in filled) / total,
-            "javascript_line_share": sum(marks.has("javascript") for _, marks in filled) / total,
-            "placeholder": any(marks.has("placeholder") for _, marks in filled),
+            "policy_line_share": lines.marked("policy") / total,
+            "javascript_line_share": lines.marked("script") / total,
+            "placeholder": lines.marked("placeholder") > 0,
         }
 
+    def _policy_hits(self, lowered: str) -> list[WordHits]:
+        return [
+            WordHits(language, phrase, lowered.count(phrase))
+            for language, phrases in sorted(self._run.phrases.policy.items())
+            for phrase in phrases
+            if phrase in lowered
+        ]
 
-def _repetition(text: str, texts: list[str], words: list[str]) -> dict[str, float]:
+    def _of_lists(self, lowered: str, words: int) -> dict[str, Any]:
+        """Hits of word lists; null where there is none."""
+        found: dict[str, Any] = {"bad_word_hits": [], **dict.fromkeys(NEED_WORD_LISTS)}
+        if self._bad_words is not None:
+            bad = self._bad_words.find(lowered)
+            counts = {hit.word: hit.hits for hit in bad.hits}  # a word of two lists counts once
+            total = sum(counts.values())
+            found |= {
+                "bad_word_hits": [hit._asdict() for hit in bad.hits],
+                "bad_words": total,
+                "bad_word_kinds": len(counts),
+                "bad_words_in_company": bad.in_company,
+                "bad_word_share": total / words,
+            }
+        return found
+
+
+def _of_words(text: str, words: TextWords) -> dict[str, Any]:
+    """Measures over words. ``words`` counts those that are not punctuation alone, as Gopher's rule does."""
+    total = max(len(words.lengths), 1)
+    characters = max(len(text), 1)
+    real = int(words.words.sum())
+    hashes_, ellipses = text.count("#"), text.count("...") + text.count("…")
+    return {
+        "characters": len(text),
+        "words": real,
+        "stop_words": words.stop_words,
+        "exact_stop_words": words.exact_stop_words,
+        "mean_word_length": int(words.lengths[words.words].sum()) / max(real, 1),
+        "alphabetic_word_share": int(words.alphabetic.sum()) / total,
+        "symbol_per_word": (hashes_ + ellipses) / total,
+        "hash_per_word": hashes_ / total,
+        "ellipsis_per_word": ellipses / total,
+        "brace_share": (text.count("{") + text.count("}")) / characters,
+        "upper_case_share": int(words.upper.sum()) / characters,
+        "digit_share": int(words.digits.sum()) / characters,
+    }
+
+
+def _repetition(text: str, texts: list[str], words: TextWords) -> dict[str, float]:
     line_share, character_share = duplicate_lines(text)
+    paragraph_share, paragraph_character_share = duplicate_paragraphs(text)
     return {
         "duplicate_line_share": line_share,
         "duplicate_line_character_share": character_share,
+        "duplicate_paragraph_share": paragraph_share,
+        "duplicate_paragraph_character_share": paragraph_character_share,
         "duplicate_characters_share": duplicate_line_characters(texts),
-        **WordNgrams(words, len(text)).shares(),
+        **ngram_shares(words.hashes, words.lengths, len(text)),
     }
+
+
+@lru_cache(maxsize=1)
+def _vocabulary(tokenizer: str, stop_words: tuple[str, ...]) -> Vocabulary:
+    """One for all shards of a process, so that each need not meet the words of its language anew."""
+    return Vocabulary(load_tokenizer(tokenizer), stop_words)
 
 
 def measure_shard(shard: list[Any], output: Path, run: SignalRun) -> None:
     """Measure the rows ``[file, start, rows]`` of a documents file into one Parquet file."""
     path, start, rows = shard
-    meter = SignalMeter(run, load_tokenizer(run.words.tokenizer))
+    meter = SignalMeter(run, _vocabulary(run.words.tokenizer, run.words.stop_words))
     frame = pl.scan_parquet(path).select("document_id", "text").slice(start, rows).collect()
-    measured = [{"document_id": key, **meter.measure(text)} for key, text in frame.iter_rows()]
-    pq.write_table(pa.Table.from_pylist(measured, schema=SIGNALS.schema), output, compression="zstd")
+    pq.write_table(signal_table(frame.iter_rows(), meter), output, compression="zstd")
+
+
+def signal_table(texts: Iterable[tuple[str, str]], meter: SignalMeter) -> pa.Table:
+    """The signals of texts given with their document ids."""
+    measured: list[dict[str, Any]] = []
+    lines: list[np.ndarray] = []
+    for key, text in texts:
+        row, found = meter.measured(text)
+        measured.append({"document_id": key, **row})
+        lines.append(found.rows)
+    columns = [
+        _line_column(lines) if name == "line_signals" else pa.array([row[name] for row in measured], SIGNALS.schema.field(name).type)
+        for name in SIGNALS.schema.names
+    ]
+    return pa.Table.from_arrays(columns, schema=SIGNALS.schema)
+
+
+def _line_column(lines: list[np.ndarray]) -> pa.Array:
+    """The structs of all lines, built by column: a Python object for each would take longer than measuring."""
+    flat = np.concatenate([np.zeros((0, len(LINE_FIELDS)), np.int32), *lines])
+    offsets = np.cumsum([0, *map(len, lines)], dtype=np.int32)
+    fields = [pa.array(np.ascontiguousarray(column)) for column in flat.T]
+    structs = pa.StructArray.from_arrays(fields, fields=list(LINE_TYPE.value_type))
+    return pa.ListArray.from_arrays(pa.array(offsets), structs, type=LINE_TYPE)
 
 
 def shards_of(files: list[Path], rows: int = 2_000) -> list[list[Any]]:

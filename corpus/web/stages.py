@@ -7,18 +7,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from corpus.web import builds, crawl_snapshot, document_build, snapshot_build, source_builds
+from corpus.web import (
+    builds,
+    clean_build,
+    crawl_snapshot,
+    document_build,
+    signal_inputs,
+    snapshot_build,
+    source_builds,
+)
 from corpus.web.clean import LEDGER, TEXT
 from corpus.web.crawl.selection import SELECTION
 from corpus.web.decisions import DECISIONS
 from corpus.web.documents import DOCUMENTS, SKIPPED
 from corpus.web.duplicates import CLUSTERS
+from corpus.web.duplicates.build import build_duplicate_clusters
 from corpus.web.made.bundled import bundled_file
+from corpus.web.personal_data import secret_hashes
 from corpus.web.plain_text import EVALUATION_TEXT, REPLAY_TEXT
 from corpus.web.reporting import section
 from corpus.web.rights.ai_crawlers import crawlers_digest
 from corpus.web.rights.robots import ROBOTS
-from corpus.web.settings import EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
+from corpus.web.settings import CleanSettings, EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.signals import SIGNALS
 from corpus.web.snapshot import FILES, IN_STORE, folder_files, obtained, source_of
 from foundation.language.identification import IdentificationSettings, model_path
@@ -104,7 +114,7 @@ def _corpus() -> tuple[Stage, ...]:
         ),
         Stage(
             "signals",
-            "1",
+            "2",
             "corpus",
             builds.build_signals,
             sections=("corpus.web.signals", "language.words", "language.phrases"),
@@ -115,14 +125,16 @@ def _corpus() -> tuple[Stage, ...]:
             description="All quality signals of every document, line signals, MinHash signatures and bands. Measuring never "
             "drops: thresholds are applied later.",
             gates=("every_document",),
+            user_files=signal_inputs.files,
             facts=_signal_facts,
+            fetch=signal_inputs.classifiers,
         ),
         Stage(
             "decisions",
-            "2",
+            "3",
             "corpus",
             builds.build_decisions,
-            sections=("corpus.web.decisions",),
+            sections=("corpus.web.decisions", "language.identification"),
             upstream=("signals", "documents", "benchmark_sets"),
             tables=(DECISIONS,),
             partitioned=True,
@@ -134,9 +146,9 @@ def _corpus() -> tuple[Stage, ...]:
         ),
         Stage(
             "duplicate_clusters",
-            "1",
+            "2",
             "corpus",
-            builds.build_duplicate_clusters,
+            build_duplicate_clusters,
             sections=("corpus.web.duplicates",),
             upstream=("signals",),
             tables=(CLUSTERS,),
@@ -147,9 +159,9 @@ def _corpus() -> tuple[Stage, ...]:
         ),
         Stage(
             "clean_corpus",
-            "1",
+            "2",
             "corpus",
-            builds.build_clean_corpus,
+            clean_build.build_clean_corpus,
             sections=("corpus.web.clean", "language.words", "language.identification"),
             upstream=("decisions", "documents", "duplicate_clusters"),
             tables=(TEXT, LEDGER),
@@ -158,6 +170,7 @@ def _corpus() -> tuple[Stage, ...]:
             "and the ledger: every document, kept or not, and why.",
             gates=("not_empty", "language_share", "no_duplicates", "disjoint_domains"),
             facts=_clean_facts,
+            secrets=_clean_secrets,
         ),
     )
 
@@ -213,6 +226,10 @@ def _signal_facts(setup: StageSetup) -> Mapping[str, Any]:
 
 def _clean_facts(setup: StageSetup) -> Mapping[str, Any]:
     return _versions("spacy", "phonenumbers", "python-stdnum", "tldextract")
+
+
+def _clean_secrets(setup: StageSetup) -> Mapping[str, str]:
+    return secret_hashes(section(setup, "corpus.web.clean", CleanSettings).personal_data)
 
 
 def _versions(*names: str) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from dagster_project.factory import data_folder, make_factory
 from dagster_project.tables import text_table
 from foundation.errors import TransumanzaError
+from foundation.settings import PROFILES_ROOT
 from foundation.store import PublishedVersion
 
 corpus_app = typer.Typer(help="The web corpus.", no_args_is_help=True)
@@ -26,12 +29,16 @@ def _resolve(asset: str, partition: str | None = None) -> PublishedVersion:
 
 @corpus_app.command()
 def why(url: Annotated[str, typer.Argument(help="The page's address, as it was crawled.")]) -> None:
-    """Tell what became of a page, and why."""
-    from corpus.web.report import why as story
+    """Tell what became of a page, and why: every failing rule with its value and threshold, copies, overlap with benchmarks."""
+    from corpus.web.story import JudgedSnapshot, StorySettings
+    from corpus.web.story import why as story
 
-    snapshots = make_factory(offline=True).loaded.profile.snapshots
-    documents = {snapshot: _resolve("documents", snapshot) for snapshot in snapshots}
-    entries = story(url, documents, _resolve("clean_corpus"))
+    profile = make_factory(offline=True).loaded.profile
+    documents = {snapshot: _resolve("documents", snapshot) for snapshot in profile.snapshots}
+    judged = {name: JudgedSnapshot(version, _resolve("signals", name), _resolve("decisions", name)) for name, version in documents.items()}
+    web = profile.corpus.web
+    settings = StorySettings(web.decisions, profile.language.identification, web.clean.personal_data)
+    entries = story(url, documents, _resolve("clean_corpus"), judged, settings)
     if not entries:
         raise TransumanzaError(
             f"nothing is known of {url}: no document has this address, and it is not among the examples that `documents` keeps of "
@@ -42,7 +49,32 @@ def why(url: Annotated[str, typer.Argument(help="The page's address, as it was c
         typer.echo(f"{entry['url']} [{entry['snapshot']}] {what} (decided by {entry['step']})")
         for name, value in entry.items():
             if name not in ("url", "snapshot", "kept", "step", "reason") and value not in (None, "", []):
-                typer.echo(f"  {name.replace('_', ' ')}: {value}")
+                listed = isinstance(value, list) and any(len(str(item)) > 40 for item in value)
+                typer.echo(f"  {name.replace('_', ' ')}: {''.join(f'{chr(10)}    {item}' for item in value) if listed else value}")
+
+
+@corpus_app.command("what-if")
+def what_if(
+    rules: Annotated[Path, typer.Option(help="A rule file; a path, or a name below profiles/, as rules/fineweb2_ita.yaml.")],
+    snapshot: Annotated[list[str] | None, typer.Option(help="Only these snapshots; default: all of the profile.")] = None,
+    examples: Annotated[int, typer.Option(help="Pages to name for each change.", min=0)] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a snapshot.")] = False,
+) -> None:
+    """Judge snapshots by other rules, from their signals alone, and print the difference rule by rule."""
+    from corpus.web.rules import load_rules
+    from corpus.web.what_if import summary
+    from corpus.web.what_if import what_if as judged_again
+
+    profile = make_factory(offline=True).loaded.profile
+    unknown = sorted(set(snapshot or ()) - set(profile.snapshots))
+    if unknown:
+        raise TransumanzaError(f"--snapshot: the profile has no {unknown}; it has {list(profile.snapshots)}")
+    loaded = load_rules(rules if rules.is_file() else PROFILES_ROOT / rules)
+    for name in snapshot or profile.snapshots:
+        documents, signals, decisions = (_resolve(asset, name) for asset in ("documents", "signals", "decisions"))
+        rights, identification = profile.corpus.web.decisions.rights, profile.language.identification
+        result = judged_again(documents, signals, decisions, loaded, rights, identification, examples)
+        typer.echo(json.dumps(result.as_json(), ensure_ascii=False) if as_json else "\n".join(summary(result)))
 
 
 @evalita_app.command()

@@ -48,6 +48,14 @@ class IdentificationSettings(Settings):
     model: Literal["lid.176.ftz"] | Path = Field("lid.176.ftz", description="The bundled choice, or the path of a fastText model.")
     label: str = Field(description="The model's label of the target language, without its prefix.")
     source_label: str = Field("en", description="The model's label of the source language (English).")
+    family: str | None = Field(
+        None, description="What the model is called where thresholds are made for one (`glotlid`); null: lid176 for the bundled one, else unknown."
+    )
+
+    @property
+    def model_family(self) -> str | None:
+        """The name by which rules require this model; None where nothing is known of it."""
+        return self.family or ("lid176" if self.model == "lid.176.ftz" else None)
 
 
 def model_path(settings: IdentificationSettings, downloads: Downloads) -> Path:

@@ -17,11 +17,18 @@ SPLITTER_VERSION = "1"
 
 Span = tuple[int, int]
 
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+|\n+")
+END_MARKS = ".!?…"
+CLOSING_MARKS = "\"'”’»)]"
+FULL_STOPS = "。！？"
+"""East Asian full stops need no white space behind them."""
+_END = re.compile(rf"[{END_MARKS}]+[{re.escape(CLOSING_MARKS)}]*(?=\s)|[{FULL_STOPS}]+|\n+")
 _INITIALS = re.compile(r"(?:^|[^\w.])(?:\w\.)+$")
 """``J.``, ``U.S.``, ``e.g.``: single letters with dots."""
 _ONLY_NUMBER = re.compile(r"\s*[(\[]?\d{1,3}\.$")
+_FILLED = re.compile(r"\S")
 _LAST_WORD = re.compile(r"(\w[\w.]*)\.$")
+_TAIL = 64
+"""Characters before a full stop that are looked at: no abbreviation is longer, and a megabyte without a space stays cheap."""
 _CLAUSE_MARKS = (re.compile(r"[;:]\s+"), re.compile(r",\s+"), re.compile(r"\s+"))
 
 
@@ -68,22 +75,41 @@ def clause_spans(text: str, start: int, end: int, max_characters: int) -> list[S
     return [(start, end)]
 
 
+def sentence_count(text: str, settings: SentenceSettings) -> int:
+    """Number of sentences, as ``sentence_spans`` finds them."""
+    if "\n" in text:
+        return len(sentence_spans(text, settings))
+    count = start = 0
+    for mark in _END.finditer(text):
+        if _ends_sentence(text, start, mark, settings):
+            count, start = count + 1, mark.end()
+    return count + (_FILLED.search(text, start) is not None)
+
+
 def _ends_sentence(text: str, start: int, mark: re.Match[str], settings: SentenceSettings) -> bool:
     if mark.group().startswith("\n") or mark.group()[0] in "。！？":
         return True
-    following = text[mark.end() :].lstrip()
-    if not following or following[0].islower():
+    following = _following(text, mark.end())
+    if not following or following.islower():
         return False
     if mark.group() != ".":
         return True
-    before = text[start : mark.end()]
-    if _INITIALS.search(before) or _ONLY_NUMBER.fullmatch(before):
+    if _ONLY_NUMBER.fullmatch(text, start, mark.end()):
+        return False
+    before = text[max(start, mark.end() - _TAIL) : mark.end()]
+    if _INITIALS.search(before):
         return False
     word = _LAST_WORD.search(before)
     if word is None:
         return True
     lower = word.group(1).lower()
-    return not (lower in settings.abbreviations or (lower in settings.numeric_abbreviations and following[0].isdigit()))
+    return not (lower in settings.abbreviations or (lower in settings.numeric_abbreviations and following.isdigit()))
+
+
+def _following(text: str, place: int) -> str:
+    """The next character that is no white space; empty at the end."""
+    found = _FILLED.search(text, place)
+    return found[0] if found else ""
 
 
 def _stripped(text: str, start: int, end: int) -> Span:

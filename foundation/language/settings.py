@@ -6,9 +6,9 @@ that a changed stop word does not retrain a model whose text did not change.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from foundation.language.identification import IdentificationSettings
 from foundation.language.sentences import SentenceSettings
@@ -23,11 +23,12 @@ class WordSettings(Settings):
 
 
 class PhraseSettings(Settings):
-    """Phrases that mark a line as boilerplate."""
+    """Phrases and marks by which lines are told: boilerplate, ends of prose, sentences."""
 
-    policy: tuple[str, ...] = Field(description="Lower-case phrases of cookie and privacy notices.")
+    policy: dict[str, tuple[str, ...]] = Field(description="Lower-case phrases of cookie and privacy notices, by language.")
     placeholder: tuple[str, ...] = Field(("lorem ipsum",), description="Filler text of page templates.")
-    end_marks: tuple[str, ...] = Field(description="Characters that end a sentence of prose.")
+    end_marks: tuple[Annotated[str, StringConstraints(min_length=1, max_length=1)], ...] = Field(description="Characters that end a sentence of prose.")
+    sentences: SentenceSettings = Field(SentenceSettings(), description="What a full stop does not end; sentences of lines are counted by it.")
 
 
 class TemplateSettings(Settings):

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 CACHE_CHUNKS = 1_000_000
 """Chunks remembered by one tokenizer; beyond it the memory starts anew."""
+MAX_REMEMBERED = 200
+"""Longer chunks are encoded data or addresses, which hardly come again: they are split each time."""
 
 _TROUBLE = "IS_ALPHA"  # spaCy raises on the name of one of its own attributes
 
@@ -33,14 +35,16 @@ class WordTokenizer:
         for chunk in text.split():
             tokens = known.get(chunk)
             if tokens is None:
-                tokens = self._tokens(chunk)
+                tokens = self.of_chunk(chunk)
                 if len(known) >= self._cache_chunks:
                     known.clear()
-                known[chunk] = tokens
+                if len(chunk) <= MAX_REMEMBERED:
+                    known[chunk] = tokens
             words.extend(tokens)
         return words
 
-    def _tokens(self, chunk: str) -> tuple[str, ...]:
+    def of_chunk(self, chunk: str) -> tuple[str, ...]:
+        """The words of a text without white space; nothing is remembered."""
         if _TROUBLE in chunk:
             return (chunk,)
         return tuple(token.text for token in self._tokenizer(chunk))

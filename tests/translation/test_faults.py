@@ -57,7 +57,7 @@ class Faulty:
         return [self._engine(sentence) for sentence in sentences]
 
 
-def judge(identifier: LanguageIdentifier, items: Sequence[tuple[str, str]] = (), **gates: Any) -> Judge:
+def judge(identifier: LanguageIdentifier, items: Sequence[tuple[str, str, str]] = (), **gates: Any) -> Judge:
     choice = EngineChoice("argos", "faulty 1", (), deterministic=True)
     return Judge(identifier, "it", benchmark_index(items, 13), choice, GateSettings(**gates))
 
@@ -135,11 +135,11 @@ def test_a_corrected_error_is_noticed(translated: Any, identifier: LanguageIdent
 
 def test_benchmark_text_is_noticed(translated: Any, identifier: LanguageIdentifier) -> None:
     found = translated(italian, [QUESTION, ANSWER, ""])
-    made = judge(identifier, [("xcopa", found[QUESTION].text)])
+    made = judge(identifier, [("xcopa", "1", found[QUESTION].text)])
     row = judged_instruction(found, made).quarantined[0]
     assert row["reasons"] == ["benchmark_overlap"]
     assert row["benchmark_overlap"] == ["xcopa"]
-    allowed = judge(identifier, [("xcopa", found[QUESTION].text)], drop_benchmark_overlap=False)
+    allowed = judge(identifier, [("xcopa", "1", found[QUESTION].text)], drop_benchmark_overlap=False)
     assert judged_instruction(found, allowed).kept[0]["benchmark_overlap"] == ["xcopa"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from corpus.evalita.benchmarks import file_rows
 from corpus.evalita.instructions import assign, groups_on_two_sides, instruction_row, text_keys, wording_for
 from corpus.evalita.items import locate, read_items
 from corpus.evalita.settings import (
@@ -164,6 +166,66 @@ def test_further_benchmarks_come_from_files(stage_runner: Callable[..., Any], tm
     assert rows["text"].to_list() == ["Quanto fa due più due?"]
     with pytest.raises(EvalitaError, match=r"quiz.jsonl, line 1: no column 'question'"):
         stage_runner(stages(EvalitaSettings()), sections(benchmarks=BenchmarkSettings(files=(BenchmarkFile(name="q", file="quiz.jsonl", columns=("question",)),))), "benchmark_sets", data=data)
+
+
+SQUAD = {
+    "data": [
+        {
+            "title": "Mulini",
+            "paragraphs": [
+                {
+                    "context": "Il mulino ad acqua macinava il grano.",
+                    "qas": [
+                        {"id": "1", "question": "Che cosa macinava?", "answers": [{"text": "il grano", "answer_start": 28}]},
+                        {"id": "2", "question": "Che cosa lo muoveva?", "answers": [{"text": "acqua", "answer_start": 13}, {"text": "ad acqua", "answer_start": 10}]},
+                    ],
+                }
+            ],
+        }
+    ]
+}
+FLAT = [
+    {"context": "Il mulino ad acqua macinava il grano.", "question": question, "answers": {"text": answers}}
+    for question, answers in (("Che cosa macinava?", ["il grano"]), ("Che cosa lo muoveva?", ["acqua", "ad acqua"]))
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "write"),
+    [
+        ("squad.json", "data.paragraphs.qas", lambda path: path.write_text(json.dumps(SQUAD))),
+        ("squad.json.gz", "data.paragraphs.qas", lambda path: path.write_bytes(gzip.compress(json.dumps(SQUAD).encode()))),
+        ("squad.parquet", None, lambda path: pl.DataFrame(FLAT).write_parquet(path)),
+        ("squad.jsonl", None, lambda path: path.write_text("\n".join(map(json.dumps, FLAT)))),
+        ("list.json", None, lambda path: path.write_text(json.dumps(FLAT))),
+    ],
+)
+def test_question_answering_sets_in_every_form_give_the_same_items(name: str, rows: str | None, write: Callable[[Path], Any], tmp_path: Path) -> None:
+    write(tmp_path / name)
+    entry = BenchmarkFile(name="squad_it", file=name, rows=rows, columns=("context", "question", "answers.text"))
+    found = list(file_rows(entry, tmp_path / name))
+    assert [row["text"].split("\n")[1:] for row in found] == [["Che cosa macinava?", "il grano"], ["Che cosa lo muoveva?", "acqua", "ad acqua"]]
+    assert {row["text"].split("\n")[0] for row in found} == {SQUAD["data"][0]["paragraphs"][0]["context"]}
+    assert len({row["item_id"] for row in found}) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "columns", "message"),
+    [
+        ('{"data": []}', "data", ("q",), "holds no item"),
+        ('{"data": []}', None, ("q",), r"holds an object \(\['data'\]\); say by `rows`"),
+        ('{"data": {"q": "x"}}', "data", ("q",), "'data' is no list of objects there; keys are"),
+        ('[{"q": "x"}]', None, ("a",), r"row 1: no column 'a'; at 'a' there is \['q'\]"),
+        ('[{"q": 3}]', None, ("q",), "row 1: column 'q' is 3, expected a text"),
+        ('[{"q": null}]', None, ("q",), "row 1: column 'q' is None, expected a text"),
+        ("[", None, ("q",), "not JSON"),
+    ],
+)
+def test_a_file_in_another_form_is_an_error(content: str, rows: str | None, columns: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(EvalitaError, match=message):
+        list(file_rows(BenchmarkFile(name="x", file="x.json", rows=rows, columns=columns), path))
 
 
 def test_benchmark_paths_stay_below_the_folder() -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import polars as pl
 import pytest
 
-from corpus.web import builds, clean, replay, snapshot
+from corpus.web import clean, clean_build, replay, snapshot
 from corpus.web.errors import WebCorpusError
 from corpus.web.evaluation_text import wikinews_rows
 from corpus.web.extraction import Extracted, PageExtractor
@@ -35,6 +35,7 @@ DOCUMENTS = pl.DataFrame(
         "url": ["https://a.example/", "https://b.example/"],
         "registered_domain": ["a.example", "b.example"],
         "licence": [None, "CC0-1.0"],
+        "language": ["it", "it"],
         "text": ["prima riga", "altra riga"],
         "characters": [10, 10],
     },
@@ -55,21 +56,21 @@ DECISIONS = pl.DataFrame(
 CLUSTERS = pl.DataFrame({"document_id": ["a", "b"], "snapshot": ["S", "S"], "cluster_id": ["a", "b"], "cluster_size": [1, 1]})
 
 
-def _assembled(decisions: pl.DataFrame, clusters: pl.DataFrame) -> clean.CleanCorpus:
-    return clean.assemble(DOCUMENTS, decisions, clusters, CleanSettings(), load_tokenizer("it"), 1)
+def _finished(decisions: pl.DataFrame, clusters: pl.DataFrame) -> list[dict[str, Any]]:
+    return clean.finish(DOCUMENTS, decisions, clusters, set(), CleanSettings(), load_tokenizer("it"))
 
 
 def test_no_document_is_lost_to_older_decisions_or_clusters() -> None:
-    assert _assembled(DECISIONS, CLUSTERS).ledger["kept"].to_list() == [True, True]
+    assert [row["reason"] for row in _finished(DECISIONS, CLUSTERS)] == [None, None]
     with pytest.raises(WebCorpusError, match=r"1 of 2 documents have no row in decisions.*materialize decisions"):
-        _assembled(DECISIONS.head(1), CLUSTERS)
+        _finished(DECISIONS.head(1), CLUSTERS)
     with pytest.raises(WebCorpusError, match="2 of 2 documents have no row in duplicate_clusters"):
-        _assembled(DECISIONS, CLUSTERS.clear())
+        _finished(DECISIONS, CLUSTERS.clear())
 
 
 def test_a_decision_on_another_text_is_refused() -> None:
     with pytest.raises(WebCorpusError, match=r"document a: 10 characters.*says 9"):
-        _assembled(DECISIONS.with_columns(kept_characters=pl.Series([9, 10])), CLUSTERS)
+        _finished(DECISIONS.with_columns(kept_characters=pl.Series([9, 10])), CLUSTERS)
 
 
 def test_a_corpus_of_no_snapshot_is_an_error(sections: dict[str, Any], tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_corpus_of_no_snapshot_is_an_error(sections: dict[str, Any], tmp_path:
         snapshots=("SAMPLE-2026-01",),
     )
     with pytest.raises(WebCorpusError, match=r"SAMPLE-2026-01.*none has both"):
-        builds.build_clean_corpus(context)
+        clean_build.build_clean_corpus(context)
 
 
 def test_snapshots_of_a_folder_have_folders_of_their_own(

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.web.decisions import RIGHTS_COLUMNS, decide
 from corpus.web.errors import WebCorpusError
+from corpus.web.judging import RIGHTS_COLUMNS, judge
 from corpus.web.rights.page import WINDOW_CHARACTERS, rights_of
 from corpus.web.rules import RIGHTS_RULES, DocumentRule, RuleSet, load_rules
-from corpus.web.signals import COUNTS, FLAGS, SHARES
-from foundation.language.overlap import OverlapIndex
+from corpus.web.signals import COUNTS, FLAGS, LINE_TYPE, SHARES
 
 BY = "https://creativecommons.org/licenses/by/4.0/"
 
@@ -142,7 +141,7 @@ def test_no_page_takes_long(unit: str) -> None:
 
 def _row(**rights: Any) -> dict[str, Any]:
     values: dict[str, Any] = dict.fromkeys([*COUNTS, *SHARES, *FLAGS], 0)
-    return {**values, "document_id": "d", "text": "Una riga.", "language_score": 0.9, "line_signals": [{"flags": 0}], **rights}
+    return {**values, "document_id": "d", "text": "Una riga.", "language_score": 0.9, "line_signals": [{field.name: 0 for field in LINE_TYPE.value_type}], **rights}
 
 
 RULES = RuleSet(name="one", documents=(DocumentRule(id="short", signal="words", comparison="at_least", threshold=1, source="x", why="x"),))
@@ -152,7 +151,7 @@ NOTHING = {"tdm_reservation": False, "noai": False, "robots_disallowed": []}
 def _failed(row: dict[str, Any], mode: Literal["general", "research"]) -> list[str]:
     schema = {"tdm_reservation": pl.Boolean, "noai": pl.Boolean, "robots_disallowed": pl.List(pl.String)}
     frame = pl.DataFrame([row], schema_overrides={name: kind for name, kind in schema.items() if name in row})
-    decided = next(decide(frame, RULES, OverlapIndex.build([]), mode))
+    decided = judge(frame, RULES, mode).rows.row(0, named=True)
     assert decided["first_failed"] == decided["failed_rules"][0]
     return decided["failed_rules"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -15,9 +16,10 @@ import pytest
 from corpus.web.document_build import LOSSES
 from corpus.web.errors import WebCorpusError
 from corpus.web.extraction import Extracted, PageExtractor
-from corpus.web.report import dropped_examples, waterfall, why
+from corpus.web.report import dropped_examples, waterfall
 from corpus.web.settings import DecisionSettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
+from corpus.web.story import JudgedSnapshot, StorySettings, why
 from foundation.stages import Stage, StageResult
 
 SNAPSHOT = "SAMPLE-2026-01"
@@ -43,6 +45,10 @@ def test_the_whole_line(
         assert tuple(gate.name for gate in result.record.gates) == declared.get(asset, ())
         assert all(len(plot) <= 50_000 for plot in result.plots.values())
 
+    overlap = line["decisions"].published.statistics["overlap"]
+    assert overlap["absent"]["items_found"] == 0 and overlap["planted"] == {
+        "items": 1, "items_too_short": 0, "items_found": 1, "documents": overlap["planted"]["documents"], "characters": overlap["planted"]["characters"]
+    }  # fmt: skip
     documents, clean = line["documents"].published, line["clean_corpus"].published
     ledger, text = clean.read("ledger"), clean.read("text")
     assert ledger.height == documents.rows and ledger["kept"].sum() == text.height
@@ -55,7 +61,7 @@ def test_the_whole_line(
     assert sorted(zaino, key=str) == [None, "duplicate"]
     assert set(text["licence"]) == {"CC0-1.0"}
     counts = pl.DataFrame(text["personal_data"].to_list()).sum().to_dicts()[0]
-    assert counts == {"email": 2, "ipv4": 1, "iban": 1, "codice_fiscale": 1, "partita_iva": 1, "phone": 2}
+    assert counts == {"email": 2, "ipv4": 1, "ipv6": 0, "iban": 1, "codice_fiscale": 1, "partita_iva": 1, "phone": 2}
     joined = "\n".join(text["text"])
     assert "@" not in joined and "RSSMRA85T10A562S" not in joined and "192.168.1.1" in joined and "cookie" not in joined.lower()
 
@@ -68,12 +74,32 @@ def test_the_whole_line(
     assert len(examples) == 5 and all(row["reason"] and row["text"] for row in examples)
     story = why("https://www.quaderni-di-scuola.example/storia/mulini.html", {SNAPSHOT: documents}, clean)
     assert [(row["kept"], row["reason"]) for row in story] == [(False, "benchmark_overlap")]
+    judged = {SNAPSHOT: JudgedSnapshot(documents, line["signals"].published, line["decisions"].published)}
+    profile = StorySettings(web.decisions, sections["language.identification"], web.clean.personal_data)
+    check_stories(clean, lambda url: why(url, {SNAPSHOT: documents}, clean, judged, profile))
 
     evaluated = set(line["evaluation_text"].published.read("text")["text"])
     assert not evaluated & (set(text["text"]) | set(line["replay_text"].published.read("text")["text"]))
     graph = (*stages(web), benchmark_stage)
     assert stage_runner(graph, sections, "clean_corpus").reused
     assert line["clean_corpus"].record.observations["missing_snapshots"] == []
+
+
+def check_stories(clean: Any, tell: Callable[[str], list[dict[str, Any]]]) -> None:
+    """Every page's story says what the ledger says, with a value on the wrong side of a threshold for each failing rule."""
+    ledger = clean.read("ledger")
+    seen = set()
+    for row in ledger.iter_rows(named=True):
+        (entry,) = [entry for entry in tell(row["url"]) if entry.get("document_id") == row["document_id"]]
+        assert (entry["kept"], entry["reason"]) == (row["kept"], row["reason"]) and entry["rules_changed"] is None
+        assert [text.split(":")[0] for text in entry["rules"]] == row["failed_rules"]
+        for value, side, threshold in re.findall(r"is (-?[\d.e+-]+|nan), (at least|at most) (-?[\d.e+-]+) is", " ".join(entry["rules"])):
+            assert float(value) < float(threshold) if side == "at least" else float(value) > float(threshold)
+        assert ("overlap" in entry and bool(entry["overlap"])) or row["reason"] != "benchmark_overlap"
+        assert row["reason"] != "duplicate" or (len(entry["kept_instead"]) <= 1 and bool(entry["copies"]))
+        assert not row["kept"] or (entry["split"] in ("train", "validation") and entry["words"] > 0)
+        seen.add(row["reason"])
+    assert {None, "benchmark_overlap", "duplicate"} <= seen and len(seen) > 4
 
 
 def test_splits_share_no_domain(line: dict[str, StageResult]) -> None:
@@ -99,7 +125,7 @@ def test_other_rules_change_decisions_and_nothing_before(
     line: dict[str, StageResult], stage_runner: Runner, web: WebSettings, sections: dict[str, Any], benchmark_stage: Stage
 ) -> None:
     graph = (*stages(web), benchmark_stage)
-    sections = {**sections, "corpus.web.decisions": DecisionSettings(rules="rules/fineweb-2-ita.yaml")}
+    sections = {**sections, "corpus.web.decisions": DecisionSettings(rules="rules/fineweb2_ita.yaml")}
     assert stage_runner(graph, sections, "signals", SNAPSHOT).reused
     decided = stage_runner(graph, sections, "decisions", SNAPSHOT)
     assert not decided.reused and decided.published.version != line["decisions"].published.version

@@ -1,0 +1,91 @@
+"""Transumanza's side of the signals benchmark: all signals of a file of texts, then all rules, by one process.
+
+Prints one JSON object: CPU seconds of measuring, of judging, and of the parts of measuring; writes by filter of the peer, and
+for each document, the first rule that rejects it, or null.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from corpus.web.bad_words import read_word_list
+from corpus.web.judging import judge
+from corpus.web.rules import RuleSet, load_rules
+from corpus.web.settings import SignalSettings
+from corpus.web.signals import SignalMeter, SignalRun, signal_table
+from corpus.web.vocabulary import Vocabulary
+from foundation.language.settings import LanguageSettings
+from foundation.language.words import WordTokenizer
+from foundation.settings import PROFILES_ROOT
+
+FILTERS = {
+    "gopher_repetition": {
+        "duplicate_lines": "dup_line_frac",
+        **{f"top_{size}_gram": f"top_{size}_gram" for size in (2, 3, 4)},
+        **{f"duplicated_{size}_gram": f"duplicated_{size}_n_grams" for size in range(5, 11)},
+    },
+    "fineweb_quality": {"ended_lines": "line_punct_ratio", "duplicate_characters": "char_dup_ratio", "line_ends": "list_ratio"},
+    "gopher_quality": {
+        "short_document": "gopher_short_doc",
+        "long_document": "gopher_long_doc",
+        "short_words": "gopher_below_avg_threshold",
+        "long_words": "gopher_above_avg_threshold",
+        "hash_signs": "gopher_too_many_hashes",
+        "ellipses": "gopher_too_many_ellipsis",
+        "bullet_lines": "gopher_too_many_bullets",
+        "ellipsis_lines": "gopher_too_many_end_ellipsis",
+        "alphabetic_words": "gopher_below_alpha_threshold",
+        "stop_words": "gopher_enough_stop_words",
+    },
+    "c4_quality": {"placeholder_text": "lorem_ipsum", "brace_text": "curly_bracket", "few_sentences": "too_few_sentences"},
+}
+"""Our rules and the peer's reasons for them, by the peer's filters, in the order in which each looks."""
+
+
+def main(texts_file: str, word_lists: str, results_file: str) -> None:
+    language = LanguageSettings(**yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8")))
+    lists = {path.name: read_word_list(path) for path in map(Path, word_lists.split(","))} if word_lists else None
+    run = SignalRun(SignalSettings(), language.words, language.phrases, lists)
+    texts = [json.loads(line) for line in Path(texts_file).read_text(encoding="utf-8").splitlines()]
+    # Compiled loops and spaCy are fixed costs, left out on both sides; the tokenizer that is measured has seen no text.
+    signal_table([("warm up", f"{run.phrases.placeholder[0]}: " * 20)], SignalMeter(run, Vocabulary(WordTokenizer(run.words.tokenizer), run.words.stop_words)))
+    meter = SignalMeter(run, Vocabulary(WordTokenizer(run.words.tokenizer), run.words.stop_words))
+    begun = time.process_time()
+    table = signal_table(((str(place), text) for place, text in enumerate(texts)), meter)
+    seconds = time.process_time() - begun
+    begun = time.process_time()
+    signal_table(((str(place), text) for place, text in enumerate(texts)), meter)
+    again = time.process_time() - begun
+    rows = pl.from_arrow(table)
+    assert isinstance(rows, pl.DataFrame)
+    rules = {name: load_rules(PROFILES_ROOT / "rules" / f"{name}.yaml") for name in ("fineweb2_ita", "clean_mc4_it_code")}
+    reasons = {
+        name: _first(rows, rules["clean_mc4_it_code" if name == "c4_quality" else "fineweb2_ita"], order) for name, order in FILTERS.items()
+    }
+    Path(results_file).write_text(json.dumps(reasons), encoding="utf-8")
+    judged = judging_seconds(rows, rules["fineweb2_ita"])
+    print(json.dumps({"cpu_seconds": seconds, "cpu_seconds_known_words": again, "judging_seconds": judged, "documents": len(texts)}))
+
+
+def _first(rows: pl.DataFrame, rules: RuleSet, order: dict[str, str]) -> list[str | None]:
+    failed = judge(rows, rules, "research").rows["failed_rules"].to_list()
+    return [next((order[name] for name in order if name in found), None) for found in failed]
+
+
+def judging_seconds(rows: pl.DataFrame, rules: RuleSet, repeats: int = 20) -> float:
+    """CPU seconds of judging the rows once, from many times the rows: one time is too short to measure."""
+    many = pl.concat([rows] * repeats).rechunk()
+    judge(rows, rules, "research")
+    begun = time.process_time()
+    judge(many, rules, "research")
+    return (time.process_time() - begun) / repeats
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,181 @@
+"""What if: a published snapshot judged again by other rules, from its signals alone, beside what its decisions say.
+
+No text is read, so overlap with benchmarks, which needs it, is not looked at again; neither are duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from corpus.web.errors import WebCorpusError
+from corpus.web.judging import FACTS, RIGHTS_COLUMNS, Rights, columns_for, judge, judged_documents
+from corpus.web.rules import RIGHTS_RULES, RuleSet
+from foundation.language.identification import IdentificationSettings
+from foundation.store import PublishedVersion
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """One rule before and after; None where a rule set does not have it. ``newly`` and ``no_longer`` count documents that fail it."""
+
+    rule: str
+    before: int | None
+    after: int | None
+    newly: int
+    no_longer: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """The difference that rules make on one snapshot."""
+
+    snapshot: str
+    rules: str
+    documents: int
+    passing_before: int
+    passing_after: int
+    newly_passing: tuple[str, ...]
+    newly_failing: tuple[str, ...]
+    newly_passing_documents: int
+    newly_failing_documents: int
+    characters_before: int
+    characters_after: int
+    removed_lines_before: int
+    removed_lines_after: int
+    changes: tuple[RuleChange, ...]
+    not_applied: Mapping[str, str]
+    without_value: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures as JSON values."""
+        return {
+            name: [{field: getattr(change, field) for field in RuleChange.__slots__} for change in self.changes] if name == "changes" else getattr(self, name)
+            for name in WhatIf.__slots__
+        }
+
+
+def what_if(
+    documents: PublishedVersion,
+    signals: PublishedVersion,
+    decisions: PublishedVersion,
+    rules: RuleSet,
+    rights: Rights,
+    identification: IdentificationSettings,
+    examples: int = 3,
+) -> WhatIf:
+    """Judge a snapshot by other rules and compare.
+
+    Args:
+        documents: addresses, language scores and rights of the pages; their text is not read.
+        signals: what is judged.
+        decisions: what was decided, to compare with.
+        rules: the other rules.
+        rights: as in ``corpus.web.decisions``.
+        identification: the model behind the language scores.
+        examples: addresses to name for each change, the first by document id.
+
+    Raises:
+        WebCorpusError: the three versions do not belong together, or the rules read what the signals do not hold.
+    """
+    before = decisions.scan("decisions").select("document_id", "passes_rules", "failed_rules", "removed_lines", "kept_characters").collect()
+    rows = _judged_rows(documents, signals, rules, rights, identification)
+    if rows.height != before.height or not (rows["document_id"] == before["document_id"]).all():
+        raise WebCorpusError(f"{signals} and {decisions} are not of the same documents; materialize decisions again")
+    judgement = judge(rows, rules, rights, identification.model_family)
+    after = judgement.rows
+    urls = rows["url"]
+    passed, passes = before["passes_rules"], after["passes_rules"]
+    gained, lost = ~passed & passes, passed & ~passes
+    return WhatIf(
+        snapshot=str(signals.partition),
+        rules=rules.name,
+        documents=rows.height,
+        passing_before=int(passed.sum()),
+        passing_after=int(passes.sum()),
+        newly_passing=tuple(urls.filter(gained).head(examples)),
+        newly_failing=tuple(urls.filter(lost).head(examples)),
+        newly_passing_documents=int(gained.sum()),
+        newly_failing_documents=int(lost.sum()),
+        characters_before=int(before["kept_characters"].filter(passed).sum()),
+        characters_after=int(after["kept_characters"].filter(passes).sum()),
+        removed_lines_before=int(before["removed_lines"].list.len().sum()),
+        removed_lines_after=int(after["removed_lines"].list.len().sum()),
+        changes=_changes(before["failed_rules"], after["failed_rules"], urls, rules, rights, examples),
+        not_applied=rules.inapplicable(identification.model_family),
+        without_value=dict(sorted(judgement.unmeasured.items())),
+    )
+
+
+def _judged_rows(
+    documents: PublishedVersion, signals: PublishedVersion, rules: RuleSet, rights: Rights, identification: IdentificationSettings
+) -> pl.DataFrame:
+    """Signals with what is read of documents beside them, by document id."""
+    wanted = columns_for(rules, rights)
+    beside = [name for name in (*FACTS, *RIGHTS_COLUMNS) if name in wanted]
+    schema = signals.scan("signals").collect_schema().names()
+    missing = [name for name in wanted if name not in schema and name not in beside]
+    if missing:
+        raise WebCorpusError(f"{signals} holds no {missing}, which rules {rules.name!r} read; materialize signals again")
+    measured = signals.scan("signals").select([name for name in wanted if name not in beside]).collect()
+    known = judged_documents(documents, identification).select("document_id", "url", *beside).collect()
+    rows = measured.join(known, on="document_id", how="inner", validate="1:1").sort("document_id")
+    if rows.height != measured.height:
+        raise WebCorpusError(f"{signals} and {documents} are not of the same documents; materialize signals again")
+    return rows
+
+
+def _changes(before: pl.Series, after: pl.Series, urls: pl.Series, rules: RuleSet, rights: Rights, examples: int) -> tuple[RuleChange, ...]:
+    """Every rule that either side knows, in the order of the new rules, those that only the old ones have at the end."""
+    failed = [_by_rule(column) for column in (before, after)]
+    order = [*(rule.id for rule in RIGHTS_RULES if rights == "general"), *rules.order]
+    old = sorted(set(failed[0]) - set(order))
+    nothing = pl.Series([], dtype=pl.UInt32)
+    changes = []
+    for rule in (*order, *old):
+        was, now = (side.get(rule, nothing) for side in failed)
+        newly, no_longer = now.filter(~now.is_in(was.implode())), was.filter(~was.is_in(now.implode()))
+        shown = (newly if len(newly) else no_longer).sort().head(examples)
+        changes.append(
+            RuleChange(
+                rule,
+                len(was) if rule in failed[0] or rule in order else None,
+                len(now) if rule in order else None,
+                len(newly),
+                len(no_longer),
+                tuple(urls[shown.to_list()]) if len(shown) else (),
+            )
+        )
+    return tuple(changes)
+
+
+def _by_rule(failed: pl.Series) -> dict[str, pl.Series]:
+    """Rows that fail each rule."""
+    frame = pl.DataFrame({"rule": failed}).with_row_index("row").explode("rule").drop_nulls().group_by("rule").agg("row")
+    return dict(zip(frame["rule"].to_list(), frame["row"], strict=True))
+
+
+def summary(result: WhatIf) -> list[str]:
+    """Lines for a terminal: totals, then each rule that changes anything, then what could not be judged."""
+    lines = [
+        f"{result.snapshot} by {result.rules}: {result.passing_after} of {result.documents} documents pass, and {result.passing_before} did "
+        f"({result.newly_passing_documents} more, {result.newly_failing_documents} no longer)",
+        f"  characters left: {result.characters_after}, before {result.characters_before}; "
+        f"lines removed: {result.removed_lines_after}, before {result.removed_lines_before}",
+    ]
+    for label, urls in (("now passes", result.newly_passing), ("now fails", result.newly_failing)):
+        lines += [f"  {label}: {url}" for url in urls]
+    for change in result.changes:
+        if change.newly or change.no_longer:
+            was, now = ("-" if count is None else str(count) for count in (change.before, change.after))
+            lines.append(f"  {change.rule}: {was} -> {now} (+{change.newly} -{change.no_longer})")
+            lines += [f"    {url}" for url in change.examples]
+    same = [change.rule for change in result.changes if not change.newly and not change.no_longer and change.after]
+    lines += [f"  unchanged: {', '.join(same)}"] if same else []
+    lines += [f"  not applied: {rule}: {reason}" for rule, reason in result.not_applied.items()]
+    lines += [f"  without a value: {rule}: in {count} documents (its list or model was not measured)" for rule, count in result.without_value.items()]
+    return lines
