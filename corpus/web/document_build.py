@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from corpus.web import charts, crawl_snapshot, harvest, merging, snapshot
 from corpus.web.documents import DOCUMENTS, REMARKS, SKIPPED
 from corpus.web.previews import markdown_table
+from corpus.web.ready.files import ready_location
 from corpus.web.reporting import not_empty, ranked, section
 from corpus.web.rights.robots import ROBOTS
 from corpus.web.settings import DocumentSettings, ReadyCorpus, SnapshotSettings
@@ -75,11 +76,13 @@ def _harvested(context: StageContext, version: PublishedVersion, settings: Docum
         settings=settings,
         corpus=corpus,
     )
+    in_store = version.statistics["source"] in snapshot.IN_STORE
+    sha256 = pl.lit(None, pl.String) if in_store else pl.col("sha256")
     selected = version.manifest["tables"]["selection"]["rows"]
     if selected:
         function, shards = harvest.harvest_selection, harvest.selection_shards(version.table_files("selection"))
     else:
-        function, shards = harvest.harvest_files, harvest.file_shards(files["path"].to_list())
+        function, shards = harvest.harvest_files, harvest.file_shards(files.select("path", sha256).rows())
     return run_shards(
         functools.partial(function, run=run),
         shards,
@@ -102,7 +105,7 @@ def _ready_corpus(context: StageContext, version: PublishedVersion) -> ReadyCorp
 def _location(context: StageContext, version: PublishedVersion, access: AccessSettings, corpus: ReadyCorpus | None) -> str:
     """The root that the paths of the snapshot's tables belong to."""
     if corpus is not None:
-        return crawl_snapshot.ready_location(corpus, context.data, access).url
+        return ready_location(corpus, context.data, access, key=crawl_snapshot.corpus_key(str(context.partition))).url
     return str(version.files) if version.statistics["source"] in snapshot.IN_STORE else access.location
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from corpus.web.crawl.ranges import FetchRange, RecordPlace, coalesce
 from corpus.web.documents import SKIPPED, SkippedPages, document_row
+from corpus.web.errors import WebCorpusError
 from corpus.web.extraction import Extracted, PageExtractor, Skip
 from corpus.web.merging import DocumentRuns
 from corpus.web.ready.files import BadRow, ReadyRow, read_rows
@@ -34,9 +35,11 @@ from corpus.web.warc.reading import (
     read_records,
 )
 from foundation.language.identification import load_identifier
+from foundation.settings import file_sha256
 from foundation.sources.locations import AccessSettings, ByteRange, Location
 
-FilesShard: TypeAlias = "list[str]"
+FilesShard: TypeAlias = "list[list[str | None]]"
+"""Paths, each with the sha256 that the snapshot knows of it; None where it knows none, or the store vouches for it."""
 SHARDS_MOST = 2_000
 """Files are grouped so that there are no more shards than this: job arrays and folders stay of a usable size."""
 SHARD_RECORDS = 20_000
@@ -162,11 +165,14 @@ def harvest_files(shard: FilesShard, output: Path, run: HarvestRun) -> None:
     """Read whole files; those of a remote crawl are fetched one at a time and removed again."""
     location = Location(run.location, run.access, run.sharers)
     harvester = _Harvester(run, output)
-    for path in shard:
+    for name, sha256 in shard:
+        path = str(name)
+        local = location.local(path)
+        if local is not None and sha256 is not None and file_sha256(local) != sha256:
+            raise WebCorpusError(f"{local} changed since the snapshot {run.snapshot} was made; materialize snapshot again")
         if run.corpus is not None:
             harvester.take_rows(path, read_rows(path, run.corpus, location))
             continue
-        local = location.local(path)
         if local is not None:
             location.size(path)  # says what is missing
             harvester.take_records(path, read_records(local))
@@ -189,10 +195,10 @@ def harvest_selection(shard: list[Any], output: Path, run: HarvestRun) -> None:
     harvester.close(location)
 
 
-def file_shards(paths: list[str], most: int = SHARDS_MOST) -> list[FilesShard]:
-    """Files in groups of equal size, in order."""
-    size = -(-len(paths) // most) or 1
-    return [paths[start : start + size] for start in range(0, len(paths), size)]
+def file_shards(files: Sequence[Sequence[str | None]], most: int = SHARDS_MOST) -> list[FilesShard]:
+    """Files (path and sha256) in groups of equal size, in order."""
+    size = -(-len(files) // most) or 1
+    return [[list(file) for file in files[start : start + size]] for start in range(0, len(files), size)]
 
 
 def selection_shards(files: Iterable[Path], rows: int = SHARD_RECORDS) -> list[list[Any]]:

@@ -200,7 +200,10 @@ def _replay_facts(setup: StageSetup) -> Mapping[str, Any]:
 
 def _document_facts(setup: StageSetup) -> Mapping[str, Any]:
     versions = _versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract", "protego")
-    return {**versions, "ai_crawlers": crawlers_digest(), **_local_files(setup)}
+    settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
+    # Files of ready corpora have a sha256 in the snapshot's version, which is compared when they are read; a mirror's have none.
+    mirror = {} if str(setup.partition) in settings.corpora else _local_files(setup)
+    return {**versions, "ai_crawlers": crawlers_digest(), **mirror}
 
 
 def _decision_facts(setup: StageSetup) -> Mapping[str, Any]:

@@ -171,7 +171,7 @@ def test_same_documents_for_any_number_of_workers(tmp_path: Path, web: WebSettin
     tables = []
     for workers in (1, 2):
         work = tmp_path / f"w{workers}"
-        shards = run_shards(functools.partial(harvest_files, run=run), [[warc.path] for warc in warcs], work, "d", suffix="", workers=workers)
+        shards = run_shards(functools.partial(harvest_files, run=run), [[[warc.path, None]] for warc in warcs], work, "d", suffix="", workers=workers)
         merging.merge_robots(shards, work / "robots.parquet")
         merge = merging.MergeRun(merging.run_files(shards), str(work / "robots.parquet"))
         ranges = run_shards(functools.partial(merging.merge_range, run=merge), merging.key_ranges(3 * workers, 1), work, "m", suffix="", workers=workers)
