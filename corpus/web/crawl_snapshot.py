@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,11 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.web.crawl.layout import crawl_files, drawn_files, index_files
+from corpus.web.crawl.layout import crawl_files, drawn_files, index_files, robots_files
 from corpus.web.crawl.selection import (
     SelectionRun,
     counts_of,
-    latest_robots,
     merged_parts,
     select_part,
     select_robots,
@@ -46,7 +44,7 @@ def whole_files(location: Location, crawl: str, settings: SelectionSettings) -> 
     """
     kinds: list[tuple[str, list[str]]] = [(settings.files, drawn_files(crawl_files(location, crawl, settings.files), settings.share, settings.max_files))]
     if settings.robots and settings.files == "warc" and settings.share == 1 and settings.max_files is None:
-        kinds.append(("robotstxt", crawl_files(location, crawl, "robotstxt")))
+        kinds.append(("robotstxt", robots_files(location, crawl)))
     rows = [{"path": path, "kind": kind, "bytes": None, "sha256": None} for kind, paths in kinds for path in paths]
     return sorted(rows, key=lambda row: row["path"])
 
@@ -110,10 +108,7 @@ def select_records(location: Location, run: SelectionRun, work: Path, engine: En
         found = run_shards(
             functools.partial(select_robots, run=run, hosts_file=hosts), robots, work, "robots", suffix="", engine=engine, label=f"index of {run.crawl}: robots.txt"
         )
-        latest = work / "latest_robots"
-        shutil.rmtree(latest, ignore_errors=True)
-        latest_robots(found, latest)
-        outputs.append(latest)
+        outputs.extend(found)
         rows = [*parts, *robots]
     return Selected([{"path": path, "kind": "index", "bytes": None, "sha256": None} for path in sorted(rows)], outputs)
 
