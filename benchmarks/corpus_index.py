@@ -29,7 +29,6 @@ from corpus.web.crawl.ranges import MAX_OVERHEAD, RecordPlace, coalesce
 from corpus.web.crawl.selection import (
     SelectionRun,
     counts_of,
-    latest_robots,
     merged_parts,
     select_part,
     select_robots,
@@ -124,13 +123,12 @@ def _select(run: SelectionRun, work: Path) -> tuple[list[Path], Traffic]:
     for number, path in enumerate(index_files(lists, NAME, "robotstxt")):
         robots.append(work / f"robots-{number}")
         select_robots(path, robots[-1], run, hosts)
-    latest_robots(robots, work / "robots")
     total = lists.traffic
     for output in (*pages, *robots):
         traffic = Traffic(**counts_of(output)["traffic"])
         for field in fields(Traffic):
             setattr(total, field.name, getattr(total, field.name) + getattr(traffic, field.name))
-    return [*pages, work / "robots"], total
+    return [*pages, *robots], total
 
 
 def _fetch(location: Location, tables: Iterable[pa.Table], max_overhead: float) -> Fetched:

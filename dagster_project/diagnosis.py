@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from corpus.web.crawl_snapshot import check_source
 from dagster_project.factory import Factory
+from foundation.errors import TransumanzaError
 from foundation.sources.debian import DebianPackages
 
 NEEDED = {
@@ -43,6 +46,7 @@ def diagnose(factory: Factory) -> list[Finding]:
         *_home(factory.home),
         *_memory(),
         *_inputs(factory),
+        *_snapshots(factory),
         *_base_models(factory),
         *_gpu(),
         *_engine(factory),
@@ -102,6 +106,17 @@ def _inputs(factory: Factory) -> Iterator[Finding]:
         yield Finding("ok", f"your inputs: {factory.data.root}")
 
 
+def _snapshots(factory: Factory) -> Iterator[Finding]:
+    web = factory.loaded.profile.corpus.web
+    debian = DebianPackages(factory.workplace.cache, offline=True)
+    for name in factory.loaded.profile.snapshots:
+        try:
+            check_source(web.snapshot, name, debian, factory.data, web.access)
+        except TransumanzaError as error:
+            what, _, fix = str(error).partition("; ")
+            yield Finding("problem", f"snapshot {name}: {what}", fix or "see corpus.web.snapshot in the profile")
+
+
 def _base_models(factory: Factory) -> Iterator[Finding]:
     training = factory.loaded.profile.training
     for key, base in (("base", training.base), ("chat_base", training.chat_base)):
@@ -123,8 +138,19 @@ def _engine(factory: Factory) -> Iterator[Finding]:
         yield Finding("problem", "execution.engine is slurm, and there is no sbatch here", "run on a login node of the cluster, or set execution.engine: local")
     elif engine == "ray" and importlib.util.find_spec("ray") is None:
         yield Finding("problem", "execution.engine is ray, and the package is missing", "pip install -c constraints.txt -e '.[ray]'")
+    elif engine == "slurm" and (silence := _slurm_silence()):
+        yield Finding("problem", f"Slurm does not answer: {silence}", "ask with `sinfo`; run on a login node of the cluster")
     elif engine != "local":
         yield Finding("ok", f"shards run on {engine}")
+
+
+def _slurm_silence() -> str:
+    """What sinfo says where the cluster gives no answer; empty where it does."""
+    try:
+        asked = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, timeout=15, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if asked.returncode == 0 else (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
 
 
 def _environment() -> Iterator[Finding]:

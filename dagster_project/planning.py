@@ -16,6 +16,7 @@ import yaml
 
 from corpus.web.crawl.costs import CrawlCosts, SelectedRecords, cheaper, crawl_costs, published_share, sites, sizes
 from corpus.web.crawl.layout import is_crawl_name
+from corpus.web.crawl_snapshot import check_source
 from corpus.web.made.sample import SAMPLE_NAME
 from dagster_project.factory import Factory
 from dagster_project.profile import Profile
@@ -64,6 +65,21 @@ class CrawlPlan:
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
         return {"snapshot": self.snapshot, "chosen": self.chosen, "costs": [cost.as_dict() for cost in self.costs], "advice": list(self.advice)}
+
+
+def not_counted(factory: Factory) -> list[str]:
+    """Snapshots whose pages the estimates leave out: ready corpora and folders of the user's.
+
+    Raises:
+        TransumanzaError: a snapshot has no source, or its folder is not there.
+    """
+    web, found = factory.loaded.profile.corpus.web, []
+    debian = setup_of(factory.stages["snapshot"], factory.workplace, None).debian
+    for name in factory.loaded.profile.snapshots:
+        check_source(web.snapshot, name, debian, factory.data, web.access)
+        if name in web.snapshot.corpora or web.snapshot.source == "folder":
+            found.append(name)
+    return found
 
 
 def crawl_plans(factory: Factory) -> list[CrawlPlan]:

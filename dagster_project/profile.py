@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -215,7 +215,8 @@ def _explain(error: ValidationError, profile: str) -> str:
         key = ".".join(str(part) for index, part in enumerate(fault["loc"]) if not (index and fault["loc"][index - 1] in ("base", "chat_base") and part in _UNION_TAGS))
         if fault["type"] == "extra_forbidden":
             known = _known_keys(fault["loc"])
-            near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+            last = str(fault["loc"][-1])
+            near = [path for path in _key_paths(Profile) if path.endswith(f".{last}")][:1] or difflib.get_close_matches(last, known, n=1)
             fix = f"did you mean {near[0]!r}?" if near else f"known keys there: {', '.join(known)}"
             problems.append(f"{key}: unknown key; {fix}")
         else:
@@ -226,15 +227,31 @@ def _explain(error: ValidationError, profile: str) -> str:
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Profile
+    inside_many = False
     for part in location[:-1]:
+        if inside_many:  # the name of an entry, or its place
+            inside_many = False
+            continue
         field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        nested = [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        nested = _models_in(field.annotation) if field else []
         if not nested:
             return []
+        inside_many = get_origin(field.annotation) in (dict, tuple, list)  # type: ignore[union-attr,operator]
         model = nested[0]
     return sorted(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    candidates = [annotation, *get_args(annotation)]
+    return [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)]
+
+
+def _key_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted paths of all keys; entries of mappings and lists are not gone into."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        for nested in _models_in(field.annotation) if get_origin(field.annotation) not in (dict, tuple, list) else ():
+            yield from _key_paths(nested, f"{prefix}{name}.")
 
 
 def _sections(model: BaseModel, path: str) -> Iterator[tuple[str, BaseModel]]:

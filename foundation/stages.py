@@ -128,8 +128,9 @@ class Stage:
     """The declaration of one asset; see the module docstring.
 
     ``sections`` decide what comes out, and count in the fingerprint. ``reads`` are sections that say where inputs are found and
-    how they are reached, which never changes a row. ``user_files`` and ``facts`` name what else decides the content before anything runs (files of the user, hashes of
-    packages); ``secrets`` are keyed hashes of secrets that shape rows, by name. ``fetch`` brings into the cache everything that the build would download.
+    how they are reached; what of them decides rows is in the upstream version that was made with them. ``user_files`` and
+    ``facts`` name what else decides the content before anything runs (files of the user, hashes of packages); ``secrets`` are keyed
+    hashes of secrets that shape rows, by name. ``fetch`` brings into the cache everything that the build would download.
     """
 
     asset: str
@@ -295,7 +296,7 @@ def run_stage(
         TransumanzaError: inputs, settings or files cannot be used; nothing is published then.
     """
     if stage.partitioned and partition not in workplace.snapshots:
-        raise StageError(f"{stage.asset} is made per snapshot; name one with --partition: {', '.join(workplace.snapshots)} (got {partition!r})")
+        raise StageError(f"{stage.asset} is made per snapshot; name one with --partition: {', '.join(workplace.snapshots)} (got {partition!r}; another one goes into the profile's `snapshots` first)")
     if not stage.partitioned and partition is not None:
         raise StageError(f"{stage.asset} takes no partition; got {partition!r}")
     with explained_disk_errors(workplace.home):

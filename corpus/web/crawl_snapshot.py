@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,21 +14,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.web.crawl.layout import crawl_files, drawn_files, index_files
+from corpus.web.crawl.layout import crawl_files, drawn_files, index_files, robots_files
 from corpus.web.crawl.selection import (
     SelectionRun,
     counts_of,
-    latest_robots,
     merged_parts,
     select_part,
     select_robots,
     write_hosts,
 )
 from corpus.web.ready.files import corpus_files, file_kind, ready_location
-from corpus.web.settings import ReadyCorpus, SelectionSettings
+from corpus.web.settings import ReadyCorpus, SelectionSettings, SnapshotSettings
+from corpus.web.snapshot import folder_files, source_of
 from foundation.execution import Engine, run_shards
 from foundation.settings import file_sha256
 from foundation.sources.data import DataFolder
+from foundation.sources.debian import DebianPackages
 from foundation.sources.locations import AccessSettings, Location
 
 CORPUS_FILE = "corpus.json"
@@ -44,7 +44,7 @@ def whole_files(location: Location, crawl: str, settings: SelectionSettings) -> 
     """
     kinds: list[tuple[str, list[str]]] = [(settings.files, drawn_files(crawl_files(location, crawl, settings.files), settings.share, settings.max_files))]
     if settings.robots and settings.files == "warc" and settings.share == 1 and settings.max_files is None:
-        kinds.append(("robotstxt", crawl_files(location, crawl, "robotstxt")))
+        kinds.append(("robotstxt", robots_files(location, crawl)))
     rows = [{"path": path, "kind": kind, "bytes": None, "sha256": None} for kind, paths in kinds for path in paths]
     return sorted(rows, key=lambda row: row["path"])
 
@@ -108,18 +108,36 @@ def select_records(location: Location, run: SelectionRun, work: Path, engine: En
         found = run_shards(
             functools.partial(select_robots, run=run, hosts_file=hosts), robots, work, "robots", suffix="", engine=engine, label=f"index of {run.crawl}: robots.txt"
         )
-        latest = work / "latest_robots"
-        shutil.rmtree(latest, ignore_errors=True)
-        latest_robots(found, latest)
-        outputs.append(latest)
+        outputs.extend(found)
         rows = [*parts, *robots]
     return Selected([{"path": path, "kind": "index", "bytes": None, "sha256": None} for path in sorted(rows)], outputs)
 
 
-def corpus_rows(corpus: ReadyCorpus, location: Location) -> list[dict[str, Any]]:
+def corpus_key(snapshot: str) -> str:
+    """The profile's key of a snapshot's ready corpus, for messages."""
+    return f"corpus.web.snapshot.corpora.{snapshot}"
+
+
+def check_source(settings: SnapshotSettings, snapshot: str, debian: DebianPackages, data: DataFolder, access: AccessSettings) -> None:
+    """See that a snapshot's source can be named and its folder is there; no network is asked.
+
+    Raises:
+        WebCorpusError: no source goes by this name, or a ready corpus's location cannot be used.
+        LocationError: the folder that crawls are read from is not there.
+    """
+    source = source_of(settings, snapshot, debian)
+    if source == "corpus":
+        ready_location(settings.corpora[snapshot], data, access, key=corpus_key(snapshot))
+    elif source == "common_crawl":
+        Location(access.location, access)
+    elif source == "folder":
+        folder_files(settings, data, snapshot)
+
+
+def corpus_rows(corpus: ReadyCorpus, location: Location, key: str) -> list[dict[str, Any]]:
     """Rows of the table ``files`` for a ready corpus; those of a folder with their sha256."""
     rows = []
-    for path in corpus_files(corpus, location):
+    for path in corpus_files(corpus, location, key):
         local = location.local(path)
         rows.append({"path": path, "kind": file_kind(path), "bytes": location.size(path), "sha256": file_sha256(local) if local else None})
     return rows
@@ -151,8 +169,9 @@ def listing(corpus: ReadyCorpus | None, crawl: str, access: AccessSettings, data
     at their word: Common Crawl's and commits of the Hub never change.
     """
     if corpus is not None:
-        location = ready_location(corpus, data, access)
-        paths = corpus_files(corpus, location) if location.is_local else []
+        key = corpus_key(crawl) if crawl else "corpus.web.replay.corpus"
+        location = ready_location(corpus, data, access, key=key)
+        paths = corpus_files(corpus, location, key) if location.is_local else []
     else:
         location = Location(access.location, access)
         patterns = (f"crawl-data/{crawl}/*.paths.gz", f"crawl-data/{crawl}/segments/**/*.gz", f"cc-index/table/cc-main/warc/crawl={crawl}/**/*.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,10 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from corpus.web import charts, crawl_snapshot, harvest, merging, snapshot
-from corpus.web.documents import DOCUMENTS, REMARKS, SKIPPED
+from corpus.web.documents import DOCUMENTS, NO_RECORDS, REMARKS, SKIPPED
+from corpus.web.errors import WebCorpusError
 from corpus.web.previews import markdown_table
+from corpus.web.ready.files import ready_location
 from corpus.web.reporting import not_empty, ranked, section
 from corpus.web.rights.robots import ROBOTS
 from corpus.web.settings import DocumentSettings, ReadyCorpus, SnapshotSettings
@@ -24,7 +27,7 @@ from foundation.sources.locations import AccessSettings
 from foundation.stages import StageContext, StageReport
 from foundation.store import GateResult, PublishedVersion
 
-LOSSES = {*get_args(DamageReason), "damaged_file"}
+LOSSES = {*get_args(DamageReason), "damaged_file", NO_RECORDS}
 """Reasons that count as lost records: of WARC files and of files of ready corpora."""
 
 
@@ -36,9 +39,10 @@ def build_documents(context: StageContext) -> StageReport:
     total = merging.took(shards)
     robots = context.work / "robots.parquet"
     rules = merging.merge_robots(shards, robots)
+    merge = merging.MergeRun(merging.run_files(shards), str(robots), _robots_read(version))
     bounds = merging.key_ranges(total["text_bytes"])
     ranges = run_shards(
-        functools.partial(merging.merge_range, run=merging.MergeRun(merging.run_files(shards), str(robots))),
+        functools.partial(merging.merge_range, run=merge),
         bounds,
         context.work,
         "merged",
@@ -75,11 +79,16 @@ def _harvested(context: StageContext, version: PublishedVersion, settings: Docum
         settings=settings,
         corpus=corpus,
     )
-    selected = version.manifest["tables"]["selection"]["rows"]
-    if selected:
-        function, shards = harvest.harvest_selection, harvest.selection_shards(version.table_files("selection"))
+    in_store = version.statistics["source"] in snapshot.IN_STORE
+    sha256 = pl.lit(None, pl.String) if in_store else pl.col("sha256")
+    if version.statistics.get("way") == "index":
+        if not version.manifest["tables"]["selection"]["rows"]:
+            raise WebCorpusError(f"{version}: the index names no record for this selection; change corpus.web.snapshot.selection, or read the crawl by scan")
+        rows = harvest.shard_records(access, context.engine.tasks_at_once)
+        function, shards = harvest.harvest_selection, harvest.selection_shards(version.table_files("selection"), rows)
     else:
-        function, shards = harvest.harvest_files, harvest.file_shards(files["path"].to_list())
+        function, shards = harvest.harvest_files, harvest.file_shards(files.select("path", sha256).rows())
+    run = dataclasses.replace(run, sharers=min(run.sharers, len(shards)))
     return run_shards(
         functools.partial(function, run=run),
         shards,
@@ -89,6 +98,12 @@ def _harvested(context: StageContext, version: PublishedVersion, settings: Docum
         engine=context.engine,
         label=f"documents: {context.partition}",
     )
+
+
+def _robots_read(version: PublishedVersion) -> bool:
+    """Whether the snapshot holds robots.txt captures."""
+    kinds = version.scan("files").filter(pl.col("kind") == "robotstxt").head(1).collect().height
+    return bool(kinds or version.scan("selection").filter(pl.col("subset") == "robotstxt").head(1).collect().height)
 
 
 def _ready_corpus(context: StageContext, version: PublishedVersion) -> ReadyCorpus | None:
@@ -102,7 +117,7 @@ def _ready_corpus(context: StageContext, version: PublishedVersion) -> ReadyCorp
 def _location(context: StageContext, version: PublishedVersion, access: AccessSettings, corpus: ReadyCorpus | None) -> str:
     """The root that the paths of the snapshot's tables belong to."""
     if corpus is not None:
-        return crawl_snapshot.ready_location(corpus, context.data, access).url
+        return ready_location(corpus, context.data, access, key=crawl_snapshot.corpus_key(str(context.partition))).url
     return str(version.files) if version.statistics["source"] in snapshot.IN_STORE else access.location
 
 
@@ -110,7 +125,7 @@ def _report(parts: Sequence[Path], skipped: pl.DataFrame, total: Mapping[str, An
     counted = _counts(skipped, "reason")
     reasons = {reason: pages for reason, pages in counted.items() if reason not in REMARKS}
     others = _counts(skipped.filter(pl.col("reason") == "other_language"), "language")
-    rows = pl.scan_parquet(list(parts))
+    rows = pl.scan_parquet(list(parts), glob=False)
     documents, characters = rows.select(pl.len(), pl.col("characters").sum()).collect().row(0)
     best = _column_counts(rows, "language")
     domains = _column_counts(rows, "registered_domain")
@@ -123,6 +138,8 @@ def _report(parts: Sequence[Path], skipped: pl.DataFrame, total: Mapping[str, An
         "records": total["records"],
         "pages": total["pages"],
         "payload_bytes": total["payload_bytes"],
+        "read_bytes": total["read_bytes"],
+        "lost_bytes": total["lost_bytes"],
         "documents": documents,
         "characters": int(characters),
         "skipped": reasons,
@@ -138,12 +155,9 @@ def _report(parts: Sequence[Path], skipped: pl.DataFrame, total: Mapping[str, An
     }
     seconds = {name: round(value, 2) for name, value in total["seconds"].items()}
     worked = sum(seconds.values())
+    lost = max(damaged / max(total["records"], 1), total["lost_bytes"] / max(total["read_bytes"], 1))
     gate = GateResult(
-        "damage_share",
-        damaged <= settings.max_damaged_share * total["records"],
-        round(damaged / max(total["records"], 1), 6),
-        settings.max_damaged_share,
-        "share of records lost to damage",
+        "damage_share", lost <= settings.max_damaged_share, round(lost, 6), settings.max_damaged_share, "share of records or of bytes lost to damage"
     )
     return StageReport(
         statistics,

@@ -6,6 +6,7 @@ Belongs here: the tables and how a row is made. How pages are reached belongs to
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -77,14 +78,16 @@ SKIPPED = TableSpec(
     "addresses as examples, of damage the places in the file.",
 )
 EXAMPLES_KEPT = 3
-REMARKS = ("rubbish", "not_a_record", "bad_time")
-"""Reasons in ``skipped`` that cost no record: bytes between records, gzip members of something else, rows whose time alone
-cannot be read."""
+REMARKS = ("rubbish", "not_a_record", "damaged_end", "bad_time")
+"""Reasons in ``skipped`` that cost no record: bytes between records, gzip members of something else or whose end alone is
+damaged, rows whose time cannot be read."""
+NO_RECORDS = "no_records"
+"""A file without a single record: empty, or no archive at all. How many it should have had is not known."""
 
 
 @dataclass
 class SkippedPages:
-    """Counts of one file, with the first few examples of each reason."""
+    """Counts of one file, with the first few examples of each reason, in order of their text."""
 
     path: str
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -95,8 +98,9 @@ class SkippedPages:
         key = (reason, language)
         self.counts[key] += pages
         kept = self.examples.setdefault(key, [])
-        if example and len(kept) < EXAMPLES_KEPT:
-            kept.append(example)
+        if example and (len(kept) < EXAMPLES_KEPT or example < kept[-1]):  # the smallest: whatever is counted together, they are the same
+            bisect.insort(kept, example)
+            del kept[EXAMPLES_KEPT:]
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows of the table, in its order."""

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Literal
 
 from corpus.web.decoding import decode, tidy
-from corpus.web.nesting import too_deep, too_many_tags
+from corpus.web.nesting import too_deep, too_many_attributes, too_many_tags
 from corpus.web.rights.page import Rights, html_language, rights_of
 from corpus.web.settings import DocumentSettings
 from corpus.web.warc.reading import PlainText, Response
@@ -28,6 +28,7 @@ SkipReason = Literal[
     "too_large",
     "undecodable",
     "too_many_tags",
+    "too_many_attributes",
     "too_deep",
     "no_visible_text",
     "other_language",
@@ -81,12 +82,14 @@ class PageExtractor:
         decoded = decode(response.payload, response.http_charset)
         if decoded.undecodable_share > self.settings.max_undecodable_share or looks_binary(decoded.text):
             return Skip("undecodable")
-        return self.extract_html(decoded.text, decoded.charset, response.headers)
+        return self.extract_html(decoded.text, decoded.charset, response.headers, response.url)
 
-    def extract_html(self, html: str, charset: str = "utf-8", headers: dict[str, str] | None = None) -> Extracted | Skip:
+    def extract_html(self, html: str, charset: str = "utf-8", headers: dict[str, str] | None = None, url: str = "") -> Extracted | Skip:
         """The same for a page that is already text."""
         if too_many_tags(html, self.settings.max_tags):
             return Skip("too_many_tags")
+        if too_many_attributes(html, self.settings.max_attributes):
+            return Skip("too_many_attributes")
         if too_deep(html, self.settings.max_depth):
             return Skip("too_deep")
         visible = visible_text(html)
@@ -102,7 +105,7 @@ class PageExtractor:
             languages=self._languages(text),
             extractor=extractor,
             extractor_version=_version(extractor),
-            rights=rights_of(html, fields),
+            rights=rights_of(html, fields, url),
             charset=charset,
             html_language=html_language(html),
             http_language=(fields.get("content-language") or "").lower()[:20] or None,

@@ -6,9 +6,11 @@ of documents, counts of what was skipped, robots rules, and what it took. Which 
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.web.crawl.ranges import FetchRange, RecordPlace, coalesce
-from corpus.web.documents import SKIPPED, SkippedPages, document_row
+from corpus.web.documents import NO_RECORDS, REMARKS, SKIPPED, SkippedPages, document_row
+from corpus.web.errors import WebCorpusError
 from corpus.web.extraction import Extracted, PageExtractor, Skip
 from corpus.web.merging import DocumentRuns
 from corpus.web.ready.files import BadRow, ReadyRow, read_rows
@@ -34,13 +37,17 @@ from corpus.web.warc.reading import (
     read_records,
 )
 from foundation.language.identification import load_identifier
-from foundation.sources.locations import AccessSettings, ByteRange, Location
+from foundation.settings import file_sha256
+from foundation.sources.locations import AccessSettings, ByteRange, Location, OutsideFile
 
-FilesShard: TypeAlias = "list[str]"
+FilesShard: TypeAlias = "list[list[str | None]]"
+"""Paths, each with the sha256 that the snapshot knows of it; None where it knows none, or the store vouches for it."""
 SHARDS_MOST = 2_000
 """Files are grouped so that there are no more shards than this: job arrays and folders stay of a usable size."""
 SHARD_RECORDS = 20_000
-"""Selected records of one shard: some 350 MB of a crawl, a quarter of an hour of work."""
+"""Selected records of one shard at most: some 350 MB of a crawl."""
+SHARD_SECONDS = 1_200.0
+"""What one shard may take by the rate of requests: it is done whole or not at all."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +82,27 @@ class _Harvester:
         self._skipped: dict[str, SkippedPages] = {}
         self._robots: list[dict[str, Any]] = []
         self._seconds = {"read": 0.0, "rejected": 0.0, "extracted": 0.0, "written": 0.0}
-        self._records = self._pages = self._payload_bytes = 0
+        self._records = self._pages = self._payload_bytes = self._read_bytes = self._lost_bytes = 0
 
-    def take_records(self, path: str, records: Iterable[Record]) -> None:
-        """Records of one file of a crawl."""
+    def take_file(self, path: str, records: Iterable[Record], size: int) -> None:
+        """All records of a file of so many bytes."""
+        before, lost = self._records, self._lost_bytes
+        self.take_records(path, records, size)
+        if self._records == before:
+            self._records += 1
+            self._lost_bytes = lost + size  # rubbish among it was counted already
+            self._skipped[path].add(NO_RECORDS, example=f"{size} bytes")
+
+    def take_records(self, path: str, records: Iterable[Record], size: int) -> None:
+        """Records out of so many bytes of one file of a crawl."""
         skipped = self._skipped.setdefault(path, SkippedPages(path))
+        self._read_bytes += size
         for record in self._timed(records):
-            self._records += record.records if isinstance(record, Damage) else 1
             if isinstance(record, Damage):
-                skipped.add(record.reason, example=_place(record), pages=max(record.records, 1))
-            elif isinstance(record, Oversized):
+                self._take_damage(skipped, record)
+                continue
+            self._records += 1
+            if isinstance(record, Oversized):
                 skipped.add("too_large", example=record.url)
             elif isinstance(record, OtherRecord):
                 skipped.add("not_a_response")
@@ -96,13 +114,27 @@ class _Harvester:
             else:
                 self._take_page(path, skipped, record)
 
-    def take_rows(self, path: str, rows: Iterable[ReadyRow | BadRow]) -> None:
-        """Rows of one file of a ready corpus."""
+    def _take_damage(self, skipped: SkippedPages, damage: Damage) -> None:
+        self._records += damage.records
+        self._lost_bytes += damage.length
+        reason = damage.reason if damage.records or damage.reason in REMARKS else "damaged_end"
+        skipped.add(reason, example=_place(damage), pages=max(damage.records, 1))
+
+    def lose(self, path: str, offset: int, length: int) -> None:
+        """A selected record that its file ends before."""
+        self._read_bytes += length
+        self._take_damage(self._skipped.setdefault(path, SkippedPages(path)), Damage(offset, "truncated_record", length))
+
+    def take_rows(self, path: str, rows: Iterable[ReadyRow | BadRow], size: int) -> None:
+        """Rows of one file of a ready corpus of so many bytes."""
         skipped = self._skipped.setdefault(path, SkippedPages(path))
+        self._read_bytes += size
         for row in self._timed(rows):
             if isinstance(row, BadRow):
                 self._records += row.reason != "bad_time"  # the row itself follows
                 skipped.add(row.reason, example=f"row {row.row}")
+                if row.reason == "damaged_file" and row.row == 0:
+                    self._lost_bytes += size
             else:
                 self._records += 1
                 self._take_page(path, skipped, row)
@@ -119,6 +151,8 @@ class _Harvester:
             "records": self._records,
             "pages": self._pages,
             "payload_bytes": self._payload_bytes,
+            "read_bytes": self._read_bytes,
+            "lost_bytes": self._lost_bytes,
             "text_bytes": self._documents.text_bytes,
             "seconds": self._seconds,
             "traffic": asdict(location.traffic),
@@ -162,19 +196,21 @@ def harvest_files(shard: FilesShard, output: Path, run: HarvestRun) -> None:
     """Read whole files; those of a remote crawl are fetched one at a time and removed again."""
     location = Location(run.location, run.access, run.sharers)
     harvester = _Harvester(run, output)
-    for path in shard:
-        if run.corpus is not None:
-            harvester.take_rows(path, read_rows(path, run.corpus, location))
-            continue
+    for name, sha256 in shard:
+        path = str(name)
         local = location.local(path)
-        if local is not None:
-            location.size(path)  # says what is missing
-            harvester.take_records(path, read_records(local))
-            continue
-        fetched = output / "fetched"
-        location.download(path, fetched)
-        harvester.take_records(path, read_records(fetched))
-        fetched.unlink()
+        if local is not None and sha256 is not None and file_sha256(local) != sha256:
+            raise WebCorpusError(f"{local} changed since the snapshot {run.snapshot} was made; materialize snapshot again")
+        size = location.size(path)  # says what is missing
+        if run.corpus is not None:
+            harvester.take_rows(path, read_rows(path, run.corpus, location), size)
+        elif local is not None:
+            harvester.take_file(path, read_records(local), size)
+        else:
+            fetched = output / "fetched"
+            location.download(path, fetched)
+            harvester.take_file(path, read_records(fetched), size)
+            fetched.unlink()
     harvester.close(location)
 
 
@@ -184,15 +220,26 @@ def harvest_selection(shard: list[Any], output: Path, run: HarvestRun) -> None:
     location = Location(run.location, run.access, run.sharers)
     harvester = _Harvester(run, output)
     for fetched, data in _fetched(location, coalesce(_places(file, start, rows))):
-        for offset, content in fetched.cut(data):
-            harvester.take_records(fetched.path, read_buffer(content, offset))
+        records = fetched.cut(data) if data is not None else ((offset, _inside(location, fetched.path, offset, length)) for offset, length in fetched.records)
+        lengths = dict(fetched.records)
+        for offset, content in records:
+            if content is None:
+                harvester.lose(fetched.path, offset, lengths[offset])
+            else:
+                harvester.take_records(fetched.path, read_buffer(content, offset), len(content))
     harvester.close(location)
 
 
-def file_shards(paths: list[str], most: int = SHARDS_MOST) -> list[FilesShard]:
-    """Files in groups of equal size, in order."""
-    size = -(-len(paths) // most) or 1
-    return [paths[start : start + size] for start in range(0, len(paths), size)]
+def file_shards(files: Sequence[Sequence[str | None]], most: int = SHARDS_MOST) -> list[FilesShard]:
+    """Files (path and sha256) in groups of equal size, in order."""
+    size = -(-len(files) // most) or 1
+    return [[list(file) for file in files[start : start + size]] for start in range(0, len(files), size)]
+
+
+def shard_records(access: AccessSettings, tasks_at_once: int) -> int:
+    """Selected records of one shard, so that it ends in reasonable time where many tasks share the requests per second."""
+    wanted = int(SHARD_SECONDS * access.requests_per_second / tasks_at_once)
+    return max(200, min(SHARD_RECORDS, wanted))
 
 
 def selection_shards(files: Iterable[Path], rows: int = SHARD_RECORDS) -> list[list[Any]]:
@@ -203,23 +250,38 @@ def selection_shards(files: Iterable[Path], rows: int = SHARD_RECORDS) -> list[l
 def _places(file: str, start: int, rows: int) -> Iterator[RecordPlace]:
     import polars as pl
 
-    columns = pl.scan_parquet(file).select("subset", "warc_path", "warc_offset", "warc_length").slice(start, rows).collect()
+    columns = pl.scan_parquet(file, glob=False).select("subset", "warc_path", "warc_offset", "warc_length").slice(start, rows).collect()
     ordered = columns.sort("warc_path", "warc_offset")  # robots.txt and pages lie in different files
     for _, path, offset, length in ordered.iter_rows():
         yield RecordPlace(path, offset, length)
 
 
-def _fetched(location: Location, ranges: Iterable[FetchRange]) -> Iterator[tuple[FetchRange, bytes]]:
-    """Ranges with their bytes, in order; drawn no faster than they are wanted."""
-    waiting: list[FetchRange] = []
+def _fetched(location: Location, ranges: Iterable[FetchRange]) -> Iterator[tuple[FetchRange, bytes | None]]:
+    """Ranges with their bytes, in order; drawn no faster than they are wanted. None where the file ends before the range does."""
+    coming = iter(ranges)
+    while True:
+        waiting: deque[FetchRange] = deque()
 
-    def wanted() -> Iterator[ByteRange]:
-        for item in ranges:
-            waiting.append(item)
-            yield ByteRange(item.path, item.start, item.length)
+        def wanted(waiting: deque[FetchRange] = waiting, coming: Iterator[FetchRange] = coming) -> Iterator[ByteRange]:
+            for item in coming:
+                waiting.append(item)
+                yield ByteRange(item.path, item.start, item.length)
 
-    for _, data in location.read_many(wanted()):
-        yield waiting.pop(0), data
+        try:
+            for _, data in location.read_many(wanted()):
+                yield waiting.popleft(), data
+            return
+        except OutsideFile:
+            yield waiting.popleft(), None
+            coming = itertools.chain(waiting, coming)
+
+
+def _inside(location: Location, path: str, offset: int, length: int) -> bytes | None:
+    """A record's bytes; None where the file ends before they do."""
+    try:
+        return location.read(path, offset, length)
+    except OutsideFile:
+        return None
 
 
 def _place(damage: Damage) -> str:

@@ -62,10 +62,12 @@ class DocumentRuns:
 
 @dataclass(frozen=True)
 class MergeRun:
-    """What merging a range needs; picklable. ``runs`` are all sorted files, ``robots`` the merged rules by host."""
+    """What merging a range needs; picklable. ``runs`` are all sorted files, ``robots`` the merged rules by host, ``robots_read`` says whether
+    the snapshot holds robots.txt captures at all: else nothing is known of them."""
 
     runs: tuple[str, ...]
     robots: str
+    robots_read: bool
 
 
 def run_files(shards: Sequence[Path]) -> tuple[str, ...]:
@@ -85,34 +87,37 @@ def merge_range(bounds: list[str], output: Path, run: MergeRun) -> None:
     output.mkdir(parents=True)
     low, high = bounds
     if run.runs:
-        rows = pl.scan_parquet(list(run.runs))
+        rows = pl.scan_parquet(list(run.runs), glob=False)
         if low:
             rows = rows.filter(pl.col("document_id") >= low)
         if high:
             rows = rows.filter(pl.col("document_id") < high)
-        merged = rows.collect().sort("document_id", *_ORDER)
+        merged = rows.collect().sort("document_id", *_ORDER, maintain_order=True)  # records of one gzip member share a place
     else:
         merged = pl.DataFrame(_RUN_SCHEMA.empty_table())
     first = pl.col("document_id").is_first_distinct()
     merged.filter(~first).select("_path", "url").write_parquet(output / "copies.parquet")
-    kept = _with_host_statements(merged.filter(first).drop(*_ORDER), _robots_table(run.robots))
+    kept = _with_host_statements(merged.filter(first).drop(*_ORDER), _robots_table(run.robots), run.robots_read)
     pq.write_table(kept.to_arrow().select(DOCUMENTS.schema.names).cast(DOCUMENTS.schema), output / "documents.parquet", compression="zstd")
 
 
 def merge_robots(shards: Sequence[Path], path: Path) -> list[dict[str, Any]]:
     """Rules of each host once, of its latest capture; written to ``path`` for the ranges, and returned in table order."""
     rows = latest_rows(row for shard in shards for row in pq.read_table(shard / "robots.parquet").to_pylist())
-    pq.write_table(pa.Table.from_pylist(rows, schema=ROBOTS.schema), path)
+    if not path.exists():  # merging tasks of an earlier call may be reading it
+        part = path.with_name(f"{path.name}.part")
+        pq.write_table(pa.Table.from_pylist(rows, schema=ROBOTS.schema), part)
+        part.rename(path)
     return rows
 
 
 def merge_skipped(shards: Sequence[Path], ranges: Sequence[Path]) -> pl.DataFrame:
     """Counts of all files, exact copies among them."""
-    skipped = pl.concat([pl.read_parquet(shard / "skipped.parquet") for shard in shards])
-    copies = pl.concat([pl.read_parquet(part / "copies.parquet") for part in ranges])
+    skipped = pl.concat([pl.read_parquet(shard / "skipped.parquet", glob=False) for shard in shards])
+    copies = pl.concat([pl.read_parquet(part / "copies.parquet", glob=False) for part in ranges])
     counted = (
         copies.group_by("_path", maintain_order=True)
-        .agg(pl.len().cast(pl.Int64).alias("pages"), pl.col("url").sort().head(EXAMPLES_KEPT).alias("examples"))
+        .agg(pl.len().cast(pl.Int64).alias("pages"), pl.col("url").drop_nulls().sort().head(EXAMPLES_KEPT).alias("examples"))
         .select(pl.lit("exact_copy").alias("reason"), pl.lit("").alias("language"), pl.col("_path").alias("path"), "pages", "examples")
     )
     # A file's selected records may lie in two shards.
@@ -141,12 +146,12 @@ def _robots_table(path: str) -> RobotsTable:
     return RobotsTable(pq.read_table(path).to_pylist())
 
 
-def _with_host_statements(rows: pl.DataFrame, robots: RobotsTable) -> pl.DataFrame:
-    """Rows with what robots.txt and tdmrep.json of their hosts say. Rows of ready corpora, of whose captures nothing is known, stay without."""
+def _with_host_statements(rows: pl.DataFrame, robots: RobotsTable, robots_read: bool) -> pl.DataFrame:
+    """Rows with what robots.txt and tdmrep.json of their hosts say; null where neither was read, or the page's HTML was not."""
     disallowed: list[list[str] | None] = []
     reservations: list[bool | None] = []
     policies: list[str | None] = []
-    for url, archived, stated, policy in rows.select("url", "warc_path", "tdm_reservation", "tdm_policy").iter_rows():
+    for url, archived, html, stated, policy in rows.select("url", "warc_path", "noai", "tdm_reservation", "tdm_policy").iter_rows():
         if archived is None:
             disallowed.append(None)
             reservations.append(None)
@@ -154,8 +159,8 @@ def _with_host_statements(rows: pl.DataFrame, robots: RobotsTable) -> pl.DataFra
             continue
         host = robots.of(url)
         reservation, policy_of_both = reserved(stated, policy, host)
-        disallowed.append(host.disallowed_agents)
-        reservations.append(reservation)
+        disallowed.append(host.disallowed_agents if robots_read else None)
+        reservations.append(None if html is None and host.tdm_reservation is None else reservation)
         policies.append(policy_of_both)
     return rows.with_columns(
         pl.Series("robots_disallowed", disallowed, dtype=pl.List(pl.String)),

@@ -73,7 +73,8 @@ def replay_rows(
         rows.append(row(source, url, (page.rights.licence if page.rights else None) or licence, page.text))
         if len(rows) >= settings.documents:
             break
-    domains = {str(entry["url"]): registered_domain(str(entry["url"])) for entry in rows}
+    # Rows without an address of their own are split one by one.
+    domains = {str(entry["url"]): registered_domain(str(entry["url"])) or str(entry["url"]) for entry in rows}
     chosen = splits_of(domains.values(), settings.validation_share, seed)
     splits: dict[str, list[dict[str, object]]] = {name: [] for name in REPLAY_TEXT.splits}
     for entry in rows:

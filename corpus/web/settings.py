@@ -100,10 +100,13 @@ class DocumentSettings(Settings):
         6_000_000, ge=1, description="Larger pages are counted and skipped: extractors may not end on them (trafilatura #704). Common Crawl cuts pages at 5 MiB."
     )
     max_tags: int = Field(100_000, ge=1, description="Pages with more tags are counted and skipped, for the same reason.")
+    max_attributes: int = Field(2_000, ge=1, description="Pages with more attributes on one tag are counted and skipped, for the same reason.")
     max_depth: int = Field(1_000, ge=1, description="Pages whose tags nest deeper are counted and skipped: parsers recurse.")
     max_undecodable_share: float = Field(0.01, ge=0, le=1, description="Share of characters that no charset gave, above which a page is skipped.")
     scores_kept: int = Field(3, ge=1, description="Language labels kept with each document.")
-    max_damaged_share: float = Field(0.05, ge=0, le=1, description="Gate: share of records lost to damage; the sample crawl has some 0.5 %.")
+    max_damaged_share: float = Field(
+        0.05, ge=0, le=1, description="Gate: share of records, and of bytes, lost to damage; the sample crawl has some 0.5 % of either."
+    )
 
 
 class ClassifierSettings(Settings):

@@ -78,8 +78,9 @@ def _common_crawl(context: StageContext, settings: SnapshotSettings) -> StageRep
 
 def _ready_corpus(context: StageContext, settings: SnapshotSettings) -> StageReport:
     access = section(context, "corpus.web.access", AccessSettings)
-    corpus = settings.corpora[str(context.partition)]
-    rows = crawl_snapshot.corpus_rows(corpus, ready_location(corpus, context.data, access))
+    name = str(context.partition)
+    corpus, key = settings.corpora[name], crawl_snapshot.corpus_key(name)
+    rows = crawl_snapshot.corpus_rows(corpus, ready_location(corpus, context.data, access, key=key), key)
     (context.staging.files / crawl_snapshot.CORPUS_FILE).write_text(crawl_snapshot.corpus_document(corpus), encoding="utf-8")
     _write(context, rows, [])
     return _report({"source": "corpus", **_sizes(rows)}, rows, {})

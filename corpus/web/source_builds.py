@@ -35,7 +35,7 @@ def build_replay_text(context: StageContext) -> StageReport:
     )
     if settings.corpus is not None:
         access = section(context, "corpus.web.access", AccessSettings)
-        pages = replay.of_corpus(settings.corpus, ready_location(settings.corpus, context.data, access), extractor, settings)
+        pages = replay.of_corpus(settings.corpus, ready_location(settings.corpus, context.data, access, key="corpus.web.replay.corpus"), extractor, settings)
         sources = ["corpus"]
     else:
         roots = _roots(context)

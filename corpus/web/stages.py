@@ -35,6 +35,9 @@ from foundation.language.identification import IdentificationSettings, model_pat
 from foundation.sources.locations import AccessSettings
 from foundation.stages import Stage, StageSetup
 
+EXTRACTION_PACKAGES = ("trafilatura", "justext", "lxml", "lxml-html-clean", "resiliparse", "fasttext-numpy2-wheel", "tldextract")
+"""What turns a page into a row: another release may extract, parse or split otherwise."""
+
 
 def stages(settings: WebSettings) -> tuple[Stage, ...]:
     """All stages of the web corpus, sources first."""
@@ -188,7 +191,8 @@ def _snapshot_facts(setup: StageSetup) -> Mapping[str, Any]:
     source = source_of(settings, str(setup.partition), setup.debian)
     packages = obtained(settings, setup.debian) if source == "debian" else {}
     hashes = {"packages": {name: package.sha256 for name, package in sorted(packages.items())}} if source in IN_STORE else {}
-    return {"source": source, **hashes, **_local_files(setup)}
+    splitting = _versions("tldextract") if source == "common_crawl" else {}  # registered domains of the selection
+    return {"source": source, **hashes, **splitting, **_local_files(setup)}
 
 
 def _local_files(setup: StageSetup) -> Mapping[str, Any]:
@@ -201,7 +205,7 @@ def _local_files(setup: StageSetup) -> Mapping[str, Any]:
 
 
 def _extractor_facts(setup: StageSetup) -> Mapping[str, Any]:
-    return _versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract")
+    return _versions(*EXTRACTION_PACKAGES)
 
 
 def _replay_facts(setup: StageSetup) -> Mapping[str, Any]:
@@ -212,8 +216,11 @@ def _replay_facts(setup: StageSetup) -> Mapping[str, Any]:
 
 
 def _document_facts(setup: StageSetup) -> Mapping[str, Any]:
-    versions = _versions("trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract", "protego")
-    return {**versions, "ai_crawlers": crawlers_digest(), **_local_files(setup)}
+    versions = _versions(*EXTRACTION_PACKAGES, "protego")
+    settings = section(setup, "corpus.web.snapshot", SnapshotSettings)
+    # Files of ready corpora have a sha256 in the snapshot's version, which is compared when they are read; a mirror's have none.
+    mirror = {} if str(setup.partition) in settings.corpora else _local_files(setup)
+    return {**versions, "ai_crawlers": crawlers_digest(), **mirror}
 
 
 def _decision_facts(setup: StageSetup) -> Mapping[str, Any]:

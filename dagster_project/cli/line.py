@@ -66,7 +66,7 @@ def run(
 ) -> None:
     """Make one asset without Dagster; its event is reported to the Dagster instance where DAGSTER_HOME is set.
 
-    Exit code 75: its shards are with Slurm (execution.engine); the same command goes on with them later.
+    Exit code 1 also where the asset was made and failed a gate. Exit code 75: its shards are with Slurm (execution.engine); the same command goes on with them later.
     """
     from dagster_project.assets import said
     from dagster_project.whole_line import report_event
@@ -75,6 +75,8 @@ def run(
     result = factory.run(asset, partition)
     typer.echo(said(result))
     report_event(factory, result)
+    if not result.record.passed:
+        raise typer.Exit(1)
 
 
 def plan(
@@ -83,7 +85,7 @@ def plan(
     """Say what the profile will cost before it runs: rows, bytes, core-hours, GPU-hours, disk per asset; requests and bytes per crawl."""
     import json
 
-    from dagster_project.planning import crawl_plans, estimates, rates_machine
+    from dagster_project.planning import crawl_plans, estimates, not_counted, rates_machine
 
     factory = make_factory()
     rows, crawls = estimates(factory), crawl_plans(factory)
@@ -97,10 +99,13 @@ def plan(
     typer.echo(text_table(("asset", "rows", "disk", "core time", "GPU time", "basis"), table, right=(1, 2, 3, 4)))
     core, gpu = sum(row.core_hours for row in rows), sum(row.gpu_hours for row in rows)
     typer.echo(f"\nin all: {human_hours(core)} of one core, {human_hours(gpu) if gpu else 'nothing'} of a GPU, {human_bytes(sum(row.bytes for row in rows))} on disk")
+    uncounted = not_counted(factory)
+    if uncounted:
+        typer.echo(f"not counted, since how many pages they hold is known only once they are read: {', '.join(uncounted)}")
     for crawl in crawls:
         typer.echo(f"\n{crawl.snapshot}, read by {crawl.chosen}:")
-        found = [(cost.way, cost.site, f"{cost.requests:,.0f}", human_bytes(cost.bytes), f"{cost.days:,.2f}") for cost in crawl.costs]
-        typer.echo(text_table(("way", "from", "requests", "bytes", "days"), found, right=(2, 3, 4)))
+        found = [(cost.way, cost.site, f"{cost.requests:,.0f}", human_bytes(cost.bytes), human_hours(cost.days * 24)) for cost in crawl.costs]
+        typer.echo(text_table(("way", "from", "requests", "bytes", "time"), found, right=(2, 3, 4)))
         typer.echo("\n".join(crawl.advice))
         typer.echo("\n".join(sorted({f"{cost.way}: {cost.basis.partition(';')[0]}" for cost in crawl.costs})))
     typer.echo(f"what this store has not measured is estimated from rates of {rates_machine()}; no GPU was measured yet; files that versions share count each time")

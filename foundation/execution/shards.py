@@ -37,8 +37,9 @@ def run_shards(
 
     Args:
         function: a module-level function of an installed package, or a ``functools.partial`` of one; writes its result (a
-            file or a folder) at the path it is given. It must depend on the shard and its bound arguments alone, and read
-            nothing but files: compute nodes have no network.
+            file or a folder) at the path it is given. It must depend on the shard and its bound arguments alone. What it
+            reads are files, or ranges of files that are fetched; the latter fails on compute nodes without a network,
+            and of the Hub's files wherever HF_HUB_OFFLINE is set, as it is in Slurm jobs unless the prologue sets it otherwise.
         shards: what is passed to the function, one at a time; JSON-like values.
         work: the resumable work folder of the build.
         name: names the run inside ``work``; several runs of one build have different names.

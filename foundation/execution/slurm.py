@@ -23,7 +23,7 @@ from foundation.execution.errors import ExecutionError, JobSubmitted
 from foundation.execution.settings import SlurmSettings
 from foundation.execution.shard_run import ShardRun
 from foundation.execution.slurm_attempts import Attempt, attempts_of, job_name_of, new_attempt
-from foundation.execution.slurm_queue import Task, require_slurm, summary, tasks_of
+from foundation.execution.slurm_queue import SlurmSilent, Task, require_slurm, summary, tasks_of
 
 if TYPE_CHECKING:
     from foundation.execution.slurm_executor import ShardJob
@@ -34,6 +34,8 @@ ENDING_S = 30.0
 """A job whose results are all there is waited for so long: its tasks still write their logs."""
 SETTLE_S = 10.0
 """Results of other nodes may show so much later than the end of the job (network file systems)."""
+MAX_SILENCES = 5
+"""Times that Slurm may fail to answer one who waits for a job, each up to two minutes long."""
 OFFLINE = ("export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1",)
 """Before the prologue, which may set it otherwise: what a build downloads was staged before (``transumanza fetch``)."""
 _REMEDIES = {"OUT_OF_MEMORY": "; raise execution.slurm.memory_gb", "TIMEOUT": "; raise execution.slurm.time"}
@@ -43,8 +45,8 @@ def run_on_slurm(run: ShardRun) -> None:
     """Submit, find again, or collect.
 
     Raises:
-        JobSubmitted: a job has the shards, and ``wait`` is not set.
-        ExecutionError: shards failed, or Slurm refuses or does not answer.
+        JobSubmitted: a job has the shards, and ``wait`` is not set, or Slurm does not answer when asked for it.
+        ExecutionError: shards failed, Slurm refuses, or it does not answer and no job is known to have them.
     """
     if not run.waiting() and not run.engine_folder.exists():
         return
@@ -147,13 +149,22 @@ def _watch(run: ShardRun, attempt: Attempt) -> tuple[list[Task], Attempt]:
     """The tasks of an attempt that ended, and the attempt with its id.
 
     Raises:
-        JobSubmitted: it has not ended, and nothing is to wait for it.
+        JobSubmitted: it has not ended, and nothing is to wait for it; or Slurm does not tell, after some attempts where a wait is wanted.
     """
     settings = run.engine.settings.slurm
-    total, began = len(run.outputs), time.monotonic()
+    total, began, patience = len(run.outputs), time.monotonic(), MAX_SILENCES if settings.wait else 1
     with tqdm(total=total, desc=f"{run.label} (Slurm)", unit="shard", mininterval=1.0, disable=None if settings.wait else True) as bar:
         while True:
-            tasks, attempt = _asked(run, attempt)
+            try:
+                tasks, attempt = _asked(run, attempt)
+            except SlurmSilent as error:
+                patience -= 1
+                if attempt.job_id is None:
+                    raise
+                if not patience:
+                    _left(run, attempt, f"was submitted, and Slurm does not answer now ({error})")
+                time.sleep(settings.poll_s)
+                continue
             waiting = len(run.waiting())
             bar.update(total - waiting - bar.n)
             if not any(task.live for task in tasks):

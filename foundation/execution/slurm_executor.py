@@ -9,10 +9,30 @@ import re
 from typing import Any
 
 from datatrove.executor.slurm import SlurmPipelineExecutor
+from datatrove.utils.stats import PipelineStats
 
 
 class ShardJob(SlurmPipelineExecutor):
-    """One job array, and no second job behind it."""
+    """One job array, and no second job behind it; a shard that fails does not keep its task's others from being done."""
+
+    failed: tuple[int, ...] = ()
+
+    def run(self) -> None:
+        """Run a task's shards.
+
+        Raises:
+            RuntimeError: some failed; each has its reason beside the place of its result, and its traceback in the log.
+        """
+        super().run()
+        if self.failed:
+            raise RuntimeError(f"{len(self.failed):,} shards of this task failed")
+
+    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
+        try:
+            return super()._run_for_rank(rank, local_rank, node_rank)
+        except Exception:
+            self.failed = (*self.failed, rank)
+            return PipelineStats()
 
     def get_sbatch_args(self, max_array: int = 1) -> dict[str, Any]:
         """The directives of the script; without those that the profile leaves to the cluster."""

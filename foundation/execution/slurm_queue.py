@@ -18,6 +18,10 @@ ANSWER_S = 120
 """Seconds within which a Slurm command must answer; a busy controller may take some."""
 
 
+class SlurmSilent(ExecutionError):
+    """``squeue`` gives no answer, or cannot reach the controller: nothing is known of any job, and it passes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One task of a job array. ``reason``: why it is pending, or how it ended."""
@@ -47,7 +51,7 @@ def tasks_of(job_name: str, job_id: str | None) -> list[Task]:
     """The tasks of a job by its name, else by its id; those that ended show for some minutes (``MinJobAge``).
 
     Raises:
-        ExecutionError: Slurm does not answer.
+        SlurmSilent: Slurm does not answer.
     """
     found = _squeue(f"--name={job_name}")
     return found if found or job_id is None else _squeue(f"--jobs={job_id}")
@@ -69,11 +73,11 @@ def _squeue(choice: str) -> list[Task]:
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise ExecutionError(f"{' '.join(command)}: no answer in {ANSWER_S} s; nothing was submitted, try again later") from error
+        raise SlurmSilent(f"{' '.join(command)}: no answer in {ANSWER_S} s; run again later") from error
     if answer.returncode != 0:
         if "Invalid job id" in answer.stderr:  # ended so long ago that Slurm forgot it
             return []
-        raise ExecutionError(f"{' '.join(command)} failed, so nothing was submitted: {answer.stderr.strip()[:500]}")
+        raise SlurmSilent(f"{' '.join(command)} failed ({answer.stderr.strip()[:500]}); run again later")
     return [_task(line) for line in answer.stdout.splitlines() if line.count("|") == 3]
 
 

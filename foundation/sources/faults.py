@@ -35,14 +35,18 @@ _WRONG_CREDENTIALS = frozenset(
 # … and answers about load that are sent as 400.
 _LOAD = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "InternalError"})
 
-LOAD_ADVICE = "lower access.requests_per_second and access.concurrency, or run again later: what is finished is kept"
-NETWORK_ADVICE = "look at the network and at access.location, or raise access.attempts and access.timeout_s"
-MISSING_ADVICE = "look at the path and at access.location"
+LOAD_ADVICE = "lower corpus.web.access.requests_per_second and corpus.web.access.concurrency, or run again later: what is finished is kept"
+NETWORK_ADVICE = "look at the network and at corpus.web.access.location, or raise corpus.web.access.attempts and corpus.web.access.timeout_s"
+MISSING_ADVICE = "look at the path and at corpus.web.access.location"
 CREDENTIALS_ADVICE = (
     "set the credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for S3, HF_TOKEN for the Hub), "
-    "or access.s3_anonymous where none are needed"
+    "or corpus.web.access.s3_anonymous where none are needed"
 )
 REFUSED_ADVICE = f"the server refuses for load or for lack of rights: {LOAD_ADVICE}; {CREDENTIALS_ADVICE}"
+OFFLINE_ADVICE = (
+    "unset HF_HUB_OFFLINE (Slurm jobs set it: `execution.slurm.prologue: [export HF_HUB_OFFLINE=0]` where compute nodes have a network), "
+    "or name a folder as the location"
+)
 OUTSIDE_ADVICE = "the file is shorter than its index says; look whether both are of the same crawl and whole"
 
 
@@ -52,14 +56,16 @@ class Fault(Exception):
     Attributes:
         again: another attempt can help.
         missing: there is no such file.
+        outside: the file ends before the bytes that were asked for.
         wait_s: seconds that the server asks to wait (``Retry-After``); 0 where it does not say.
         advice: what the user can do.
     """
 
-    def __init__(self, text: str, *, again: bool, missing: bool = False, wait_s: float = 0.0, advice: str = NETWORK_ADVICE) -> None:
+    def __init__(self, text: str, *, again: bool, missing: bool = False, outside: bool = False, wait_s: float = 0.0, advice: str = NETWORK_ADVICE) -> None:
         super().__init__(text)
         self.again = again
         self.missing = missing
+        self.outside = outside
         self.wait_s = wait_s
         self.advice = advice
 
@@ -77,7 +83,7 @@ def fault_of_status(status: int, headers: Mapping[str, str], code: str = "") -> 
     if status in _MISSING:
         return Fault(text, again=False, missing=True, advice=MISSING_ADVICE)
     if status == 416:
-        return Fault(f"{text}: the range lies outside the file", again=False, advice=OUTSIDE_ADVICE)
+        return Fault(f"{text}: the range lies outside the file", again=False, outside=True, advice=OUTSIDE_ADVICE)
     if status == 401 or code in _WRONG_CREDENTIALS:
         return Fault(text, again=False, advice=CREDENTIALS_ADVICE)
     if status == 403:
@@ -106,7 +112,7 @@ def fault_of_error(error: Exception) -> Fault:
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
         return Fault(text, again=False, advice=CREDENTIALS_ADVICE)
     if type(error).__name__ == "OfflineModeIsEnabled":
-        return Fault(text, again=False, advice="unset HF_HUB_OFFLINE, or name a folder as the location")
+        return Fault(text, again=False, advice=OFFLINE_ADVICE)
     return Fault(text, again=_is_passing(error))
 
 

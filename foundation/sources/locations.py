@@ -7,6 +7,7 @@ times. What one request is belongs to ``remote_files``.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 from collections import deque
@@ -53,6 +54,10 @@ class LocationError(TransumanzaError):
 
 class MissingFile(LocationError):
     """A location has no such file."""
+
+
+class OutsideFile(LocationError):
+    """A file ends before the bytes that were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class Location:
         self._pace = Pace(access.requests_per_second / max(1, sharers))
         self._slots = threading.BoundedSemaphore(access.concurrency)
         self._folder = _folder_of(url)
+        if access.s3_endpoint:
+            see_no_credentials(access.s3_endpoint)
         if self._folder is None:
             try:
                 self._remote = remote_files(url, access, self._count)
@@ -268,7 +275,7 @@ class Location:
         if length is None:
             size = self.size(path)
             if start > size:
-                raise LocationError(f"{self._shown(path)}: byte {start} lies outside its {size} bytes; {OUTSIDE_ADVICE}")
+                raise OutsideFile(f"{self._shown(path)}: byte {start} lies outside its {size} bytes; {OUTSIDE_ADVICE}")
             length = size - start
             if length == 0:
                 return b""
@@ -280,7 +287,7 @@ class Location:
             with file.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
                 if start + (length or 0) > size:
-                    raise LocationError(f"{file}: bytes {start}-{start + (length or 1) - 1} lie outside its {size} bytes; {OUTSIDE_ADVICE}")
+                    raise OutsideFile(f"{file}: bytes {start}-{start + (length or 1) - 1} lie outside its {size} bytes; {OUTSIDE_ADVICE}")
                 stream.seek(start)
                 data = stream.read(-1 if length is None else length)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -308,7 +315,7 @@ class Location:
             self._count(retries=1)
             self._wait(backoff_s(attempt, longest, asked), abandoned)
         tried = f" at attempt {attempt} of {attempts}" if fault.again else ""
-        kind = MissingFile if fault.missing else LocationError
+        kind = MissingFile if fault.missing else OutsideFile if fault.outside else LocationError
         raise kind(f"{self._shown(path)}, {what}: {fault}{tried}; {fault.advice}") from fault
 
     def _wait(self, seconds: float, abandoned: threading.Event | None) -> None:
@@ -332,12 +339,10 @@ class Location:
 def _folder_of(url: str) -> Path | None:
     """The folder that a location is; None where it lies elsewhere."""
     parts = urlsplit(url)
+    if "::" in url:
+        raise LocationError("a location is one address: chained ones (with ::) may hide credentials, which would be recorded")
     if "://" in url and parts.scheme not in ("file", "local"):
-        if parts.password is not None:
-            raise LocationError(
-                f"the location {parts.scheme}://…@{parts.hostname} holds a password, which would be recorded; "
-                "name an S3 location, whose credentials come from the environment, or a folder"
-            )
+        see_no_credentials(url)
         if parts.scheme in ("http", "https") and (parts.query or parts.fragment):
             raise LocationError(
                 f"the location {parts.scheme}://{parts.netloc}{parts.path} ends with a query or a fragment; give the address of a folder"
@@ -347,6 +352,20 @@ def _folder_of(url: str) -> Path | None:
     if not folder.is_dir():
         raise LocationError(f"the location {url} is not a folder (looked for {folder}); name an existing folder or a URL")
     return folder
+
+
+def see_no_credentials(url: str) -> None:
+    """See that an address names no user, password or token: it is recorded with the profile.
+
+    Raises:
+        LocationError: it does.
+    """
+    scheme, _, rest = url.partition("://")
+    if "@" in re.split(r"[/?#]", rest, maxsplit=1)[0] or re.match(r"[^/]*:[^/@]*/[^@]*@[^/]*\.", rest):
+        raise LocationError(
+            f"the location {scheme}://… holds a user, a password or a token, which would be recorded; name an S3 location, whose credentials "
+            "come from the environment, or a folder"
+        )
 
 
 def _check(path: str) -> None:

@@ -98,7 +98,7 @@ class _Part:
         first = max(0, size + self.start) if self.start < 0 else self.start
         stop = min(size, first + self.length)
         if self.exact and stop < first + self.length:
-            raise Fault(f"the file ends at byte {size}, before the range does", again=False, advice=OUTSIDE_ADVICE)
+            raise Fault(f"the file ends at byte {size}, before the range does", again=False, outside=True, advice=OUTSIDE_ADVICE)
         return first, stop
 
 
@@ -273,7 +273,7 @@ class FilesystemFiles:
             self._count(1, 0)
             size = self.size(path)
             if size < start + length:
-                raise Fault(f"the file ends at byte {size}, before the range does", again=False, advice=OUTSIDE_ADVICE)
+                raise Fault(f"the file ends at byte {size}, before the range does", again=False, outside=True, advice=OUTSIDE_ADVICE)
             raise Fault(f"short body: {len(data)} of {length} bytes", again=True)
         return data
 

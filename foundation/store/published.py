@@ -79,7 +79,7 @@ class PublishedVersion:
         """A lazy polars frame over a table."""
         import polars as pl
 
-        return pl.scan_parquet(self.table_files(table, split))
+        return pl.scan_parquet(self.table_files(table, split), glob=False)  # a folder's name may hold [ or *
 
     def read(self, table: str, split: str | None = None) -> pl.DataFrame:
         """A table in memory."""

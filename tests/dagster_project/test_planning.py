@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dagster_project.diagnosis import diagnose
 from dagster_project.factory import Factory
-from dagster_project.planning import RATES, crawl_plans, estimates
+from dagster_project.planning import RATES, crawl_plans, estimates, not_counted
 from dagster_project.profile import load_profile
+from foundation.errors import TransumanzaError
 from foundation.sources.data import DataFolder
 
 
@@ -40,3 +42,29 @@ def test_plan_of_a_crawl_weighs_both_ways(tmp_path: Path) -> None:
         assert by_way["index", site].bytes < by_way["scan", site].bytes / 10
     documents = next(row for row in estimates(factory) if row.asset == "documents")
     assert 60e6 < documents.rows < 70e6  # 2.5 % of 2.7e9 captures
+
+
+def test_plan_names_what_it_does_not_count_and_what_cannot_be_read(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+
+    def factory(snapshot: str, location: str) -> Factory:
+        overrides = [f"snapshots=[{snapshot}]", f"corpus.web.snapshot.corpora={{mc4: {{location: '{location}'}}}}"]
+        return Factory(load_profile("smoke", overrides), tmp_path, DataFolder(None))
+
+    assert not_counted(factory("mc4", str(corpus))) == ["mc4"]
+    with pytest.raises(TransumanzaError, match=r"corpora\.mc4: no folder"):
+        not_counted(factory("mc4", str(tmp_path / "none")))
+    with pytest.raises(TransumanzaError, match="40 hex digits"):
+        not_counted(factory("mc4", "hf://datasets/a/b@main/c"))
+    with pytest.raises(TransumanzaError, match=r"CC-MAIN-24-22.*no source goes by this name"):
+        not_counted(factory("CC-MAIN-24-22", str(corpus)))
+    problems = [finding.what for finding in diagnose(factory("mc4", str(tmp_path / "none"))) if finding.level == "problem"]
+    assert any("snapshot mc4" in what for what in problems)
+
+
+def test_a_part_of_a_crawl_is_compared_with_the_same_part(tmp_path: Path) -> None:
+    overrides = ["snapshots=[CC-MAIN-2024-22]", "corpus.web.snapshot.selection.way=scan", "corpus.web.snapshot.selection.max_files=90"]
+    (crawl,) = crawl_plans(Factory(load_profile("smoke", overrides), tmp_path, DataFolder(None)))
+    index, scan = (next(cost for cost in crawl.costs if cost.way == way) for way in ("index", "scan"))
+    assert scan.bytes < 100e9 and index.requests < 200_000  # a thousandth of the records, and the index

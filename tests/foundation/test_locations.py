@@ -176,7 +176,7 @@ def test_an_http_server_is_not_listed(server: FolderServer) -> None:
     [
         ("/no/such/folder", "not a folder"),
         ("nosuchscheme://x/", "cannot be used as a location"),
-        ("https://user:secret@example.org/crawl/", "holds a password"),
+        ("https://user:secret@example.org/crawl/", "holds a user, a password"),
         ("https://example.org/crawl/?key=secret", "query"),
     ],
 )
@@ -567,6 +567,21 @@ def test_errors_without_a_status(error: Exception, again: bool) -> None:
     assert faults.fault_of_error(error).again is again
 
 
+def test_advice_names_the_keys_of_the_profile() -> None:
+    offline = faults.fault_of_error(type("OfflineModeIsEnabled", (ConnectionError,), {})("offline"))
+    assert "execution.slurm.prologue: [export HF_HUB_OFFLINE=0]" in offline.advice
+    assert "corpus.web.access.location" in faults.fault_of_status(404, {}).advice
+
+
 def test_signed_addresses_are_not_shown() -> None:
     fault = faults.fault_of_error(OSError("cannot read https://cdn.example.org/x?Signature=secret&Key=secret now"))
     assert "secret" not in str(fault) and "https://cdn.example.org/x?… now" in str(fault)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://token@host.example/x", "https://user:secret@host.example/x", "https://us:se/cret@host.example/", "simplecache::https://host.example/x"]
+)
+def test_an_address_with_credentials_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(LocationError, match="would be recorded") as caught:
+        Location(url, ACCESS)
+    assert "secret" not in str(caught.value) and "cret@" not in str(caught.value) and "token@" not in str(caught.value)

@@ -26,13 +26,13 @@ NUMBERS = [5, 1, 4]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    """The cluster, whose nodes find the tests' functions."""
+def cluster() -> Iterator[Path]:
+    """The folder of the cluster, whose nodes find the tests' functions."""
     earlier = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(ROOT)
     try:
-        with slurm_cluster():
-            yield
+        with slurm_cluster() as folder:
+            yield folder
     finally:
         if earlier is None:
             del os.environ["PYTHONPATH"]
@@ -132,6 +132,33 @@ def test_failed_and_killed_shards_are_told_and_only_they_are_submitted_anew(tmp_
     assert [json.loads(path.read_text())["square"] for path in paths] == [1, 4, 9, 16]
     assert sorted(done(tmp_path)) == [1, 2, 3, 3, 4, 4, 4]
     assert not list((tmp_path / "squares").glob("*.error"))
+
+
+def test_a_failed_shard_leaves_the_others_of_its_task(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    shards = [*shards_of(tmp_path, [1], fail=str(flag)), *shards_of(tmp_path, [2, 3])]
+    with pytest.raises(ExecutionError, match=r"(?s)1 of 3 shards have no result. shard 00000 \(.*ValueError: bad page in number 1"):
+        run(shards, tmp_path, engine(wait=True, array_size=1))
+    assert done(tmp_path) == [1, 2, 3] and len(jobs(tmp_path)) == 1
+
+
+def test_slurm_that_does_not_answer_leaves_the_job(tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are sent to a port where no controller listens; the cluster goes on."""
+    shards = shards_of(tmp_path, [1])
+    with pytest.raises(JobSubmitted) as submitted:
+        run(shards, tmp_path, engine())
+    elsewhere = tmp_path / "slurm.conf"
+    lines = (cluster / "slurm.conf").read_text().splitlines()
+    elsewhere.write_text("\n".join("SlurmctldPort=1" if line.startswith("SlurmctldPort") else line for line in lines) + "\nMessageTimeout=2\n")
+    with monkeypatch.context() as patched:
+        patched.setenv("SLURM_CONF", str(elsewhere))
+        with pytest.raises(JobSubmitted, match=r"was submitted, and Slurm does not answer now \(squeue .*materialize again") as silent:
+            run(shards, tmp_path, engine())
+        with pytest.raises(ExecutionError, match=r"squeue .*run again later"):
+            run(shards, tmp_path / "another", engine())  # no job is known of
+    assert silent.value.job_id == submitted.value.job_id
+    assert len(until_ended(shards, tmp_path, engine())) == 1 and jobs(tmp_path) == {submitted.value.job_id}
 
 
 def test_more_shards_than_a_job_array_takes(tmp_path: Path) -> None:

@@ -85,6 +85,9 @@ def crawl_costs(
         WebCorpusError: the share of a language is not published, and none is given.
     """
     share = published_share(selection.languages) if language_share is None and selected is None else (language_share or 0.0)
+    if selection.max_files is not None:  # the same part of the crawl by either way
+        part = min(selection.share, selection.max_files / float(sizes()["warc_files"]))
+        return _by_index(selection.model_copy(update={"share": part}), site, share, selected), _by_scan(selection, site)
     return _by_index(selection, site, share, selected), _by_scan(selection, site)
 
 

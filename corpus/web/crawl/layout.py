@@ -75,6 +75,13 @@ def index_files(location: Location, crawl: str, subset: Subset) -> list[str]:
     return paths
 
 
+def robots_files(location: Location, crawl: str) -> list[str]:
+    """Paths of a crawl's files of robots.txt captures, sorted; none where a mirror leaves them out."""
+    if location.exists(list_path(crawl, "robotstxt")):
+        return crawl_files(location, crawl, "robotstxt")
+    return location.find(_pattern(crawl, "robotstxt")) if location.is_local else []
+
+
 def drawn_files(paths: Sequence[str], share: float = 1.0, max_files: int | None = None) -> list[str]:
     """The files that are read: those whose draw is below ``share``, of them the ``max_files`` with the smallest; sorted.
 

@@ -21,7 +21,6 @@ from corpus.web.crawl.selection_runs import (
     RUN_ROWS,
     SELECTION,
     SortedRuns,
-    changes,
     counts_of,
     merged_parts,
     run_files,
@@ -32,7 +31,7 @@ from corpus.web.errors import WebCorpusError
 from corpus.web.settings import SelectionSettings
 from foundation.sources.locations import AccessSettings, Location
 
-__all__ = ["SELECTION", "SelectionRun", "counts_of", "latest_robots", "merged_parts", "origins", "page_conditions", "read_domains",
+__all__ = ["SELECTION", "SelectionRun", "counts_of", "merged_parts", "origins", "page_conditions", "read_domains",
            "select_part", "select_robots", "write_hosts"]  # fmt: skip
 
 _SURT_END = ";"  # the character after ":", the last of those that may follow a host in a SURT key: ")" "," ":"
@@ -82,7 +81,9 @@ def select_part(index_path: str, output: Path, run: SelectionRun) -> None:
 
 
 def select_robots(index_path: str, output: Path, run: SelectionRun, hosts_file: Path) -> None:
-    """Select the latest robots.txt of each host by one index file of the subset ``robotstxt``; results as ``select_part``.
+    """Select the robots.txt captures of the selected pages' hosts by one index file of the subset ``robotstxt``; results as ``select_part``.
+
+    All captures of a host: which of them counts is decided where they are read, alike for index and scan.
 
     Args:
         hosts_file: written by ``write_hosts``.
@@ -93,15 +94,10 @@ def select_robots(index_path: str, output: Path, run: SelectionRun, hosts_file: 
         Condition("url", lambda urls: pc.and_(_is_robots(urls), pc.is_in(origins(urls), value_set=hosts))),
     )
     location = run.location()
-    latest: list[pa.Table] = []
+    runs = SortedRuns(output)
     with IndexFile(location, index_path, "robotstxt") as index:
         for table in index.matches(conditions):
-            latest.append(table)
-            if sum(part.num_rows for part in latest) > RUN_ROWS:
-                latest = [_latest_by_host(pa.concat_tables(latest))]
-    runs = SortedRuns(output)
-    if latest:
-        runs.add(_latest_by_host(pa.concat_tables(latest)))
+            runs.add(table)
     runs.close()
     _write_counts(output, "robotstxt", index, runs.counts(), location)
 
@@ -207,29 +203,6 @@ def write_hosts(outputs: Sequence[Path], path: Path) -> int:
     return len(hosts)
 
 
-def latest_robots(outputs: Sequence[Path], output: Path) -> None:
-    """One folder of sorted runs out of those of ``select_robots``: a host that two index files hold keeps its latest row.
-
-    The index is sorted by address, so that only hosts at a file's edge are in two. Memory holds each host's name once.
-    """
-    names = pa.chunked_array(
-        [origins(pq.read_table(file, columns=["url"]).column("url").combine_chunks()) for file in run_files(outputs)], pa.string()
-    )
-    counted = pc.value_counts(names)
-    twice = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
-    shared: list[pa.Table] = []
-    runs = SortedRuns(output)
-    for file in run_files(outputs):
-        table = pq.read_table(file)
-        edge = pc.is_in(origins(table.column("url").combine_chunks()), value_set=twice)
-        shared.append(table.filter(edge))
-        runs.add(table.filter(pc.invert(edge)))
-    if shared:
-        runs.add(_latest_by_host(pa.concat_tables(shared)))
-    runs.close()
-    write_counts(output, {"subset": "robotstxt", **runs.counts()})
-
-
 def _present(conditions: Iterable[Condition], index: IndexFile, crawl: str) -> tuple[Condition, ...]:
     """The conditions whose columns the crawl's index has; of the others only truncation may be lacking."""
     present = []
@@ -255,14 +228,6 @@ def _drawn(table: pa.Table, share: float) -> pa.Table:
 
 def _is_robots(urls: pa.Array) -> pa.Array:
     return pc.match_substring_regex(urls, r"^[^/]*://[^/?#]+/robots\.txt$")
-
-
-def _latest_by_host(table: pa.Table) -> pa.Table:
-    """The latest row of each host; of those of one time the first in canonical order."""
-    hosts = origins(table.column("url").combine_chunks())
-    table = table.append_column("host", hosts)
-    order = table.sort_by([("host", "ascending"), ("fetch_time", "descending"), *((column, "ascending") for column in SELECTION.key), ("url", "ascending")])
-    return order.filter(changes([order.column("host")])).drop_columns(["host"])
 
 
 def _write_counts(output: Path, subset: Subset, index: IndexFile, counts: dict[str, int], location: Location) -> None:

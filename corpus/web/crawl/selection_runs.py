@@ -30,8 +30,8 @@ SELECTION = TableSpec(
         ]
     ),
     key=("subset", "warc_path", "warc_offset"),
-    description="The records that the crawl's columnar index names for this language: `warc` are pages, `robotstxt` the "
-    "latest robots.txt of their hosts; empty where whole files are read.",
+    description="The records that the crawl's columnar index names for this language: `warc` are pages, `robotstxt` "
+    "the robots.txt captures of their hosts; empty where whole files are read.",
 )
 
 RUN_ROWS = 250_000
@@ -56,7 +56,7 @@ def merged_parts(outputs: Sequence[Path], rows: int = 500_000) -> Iterator[pa.Ta
     The number of repeated rows is the sum of the parts' ``selected`` less what comes out.
 
     Args:
-        outputs: folders of ``select_part`` and ``latest_robots``; their order does not matter.
+        outputs: folders of ``select_part`` and ``select_robots``; their order does not matter.
         rows: rows of one table, about; a WARC file's rows are never parted. Memory holds two such
             tables, some 450 bytes a row.
     """

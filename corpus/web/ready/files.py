@@ -44,7 +44,7 @@ _HUB = re.compile(r"hf://datasets/[^/@]+/[^/@]+@[0-9a-f]{40}(/.*)?")
 _KEY = "corpus.web.snapshot.corpora"
 
 
-def check_location(corpus: ReadyCorpus) -> None:
+def check_location(corpus: ReadyCorpus, key: str = _KEY) -> None:
     """See that a corpus lies where its files can be listed, and will not change unseen.
 
     Raises:
@@ -53,38 +53,38 @@ def check_location(corpus: ReadyCorpus) -> None:
     location = corpus.location
     if location.startswith(("http://", "https://")):
         raise WebCorpusError(
-            f"{_KEY}: the location {location} is an HTTP address, whose files cannot be listed; download the files and name their "
+            f"{key}: the location {location} is an HTTP address, whose files cannot be listed; download the files and name their "
             f"folder, or for the Hugging Face Hub write hf://datasets/OWNER/NAME@REVISION/FOLDER"
         )
     if location.startswith("hf://") and not _HUB.fullmatch(location):
         raise WebCorpusError(
-            f"{_KEY}: the location {location} does not have the form hf://datasets/OWNER/NAME@REVISION/FOLDER, with the 40 hex digits of "
+            f"{key}: the location {location} does not have the form hf://datasets/OWNER/NAME@REVISION/FOLDER, with the 40 hex digits of "
             f"a commit as REVISION (a branch moves, and rows with it); the dataset's page on the Hub shows commits under "
             f"'Files and versions', History"
         )
 
 
-def ready_location(corpus: ReadyCorpus, data: DataFolder, access: AccessSettings, sharers: int = 1) -> Location:
+def ready_location(corpus: ReadyCorpus, data: DataFolder, access: AccessSettings, sharers: int = 1, key: str = _KEY) -> Location:
     """Where a corpus lies: a folder below TRANSUMANZA_DATA or an absolute one, or an fsspec URL.
 
     Raises:
         WebCorpusError: there is no such folder, or the location cannot be used (``check_location``).
     """
     if "://" in corpus.location:
-        check_location(corpus)
+        check_location(corpus, key)
         return Location(corpus.location, access, sharers)
     folder = (data.root or data.samples) / Path(corpus.location).expanduser()
     if folder.is_file():
-        raise WebCorpusError(f"{_KEY}: the location {folder} is a file; name its folder, and {folder.name} as `files`")
+        raise WebCorpusError(f"{key}: the location {folder} is a file; name its folder, and {folder.name} as `files`")
     if not folder.is_dir():
         raise WebCorpusError(
-            f"{_KEY}: no folder {folder}; name one below TRANSUMANZA_DATA ({data.root or 'not set'}), an absolute path, or a URL "
+            f"{key}: no folder {folder}; name one below TRANSUMANZA_DATA ({data.root or 'not set'}), an absolute path, or a URL "
             f"such as hf://datasets/OWNER/NAME@REVISION/FOLDER"
         )
     return Location(str(folder), access, sharers)
 
 
-def corpus_files(corpus: ReadyCorpus, location: Location) -> list[str]:
+def corpus_files(corpus: ReadyCorpus, location: Location, key: str = _KEY) -> list[str]:
     """Files of rows below the location that match ``corpus.files``, sorted; hidden files and metadata are left out.
 
     Raises:
@@ -94,7 +94,7 @@ def corpus_files(corpus: ReadyCorpus, location: Location) -> list[str]:
     files = [path for path in found if file_kind(path) is not None]
     if files:
         return files
-    raise WebCorpusError(f"{_KEY}: no file of rows at {location.url} matches {corpus.files!r}; {_advice(corpus, location, found)}")
+    raise WebCorpusError(f"{key}: no file of rows at {location.url} matches {corpus.files!r}; {_advice(corpus, location, found)}")
 
 
 def _advice(corpus: ReadyCorpus, location: Location, found: list[str]) -> str:

@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
-from corpus.web.rights.ai_crawlers import training_tokens
+from corpus.web.rights.ai_crawlers import ai_crawlers, training_tokens
 
 WINDOW_CHARACTERS = 100_000
 """Read at either end of a page: statements stand in the head and the foot. Shorter pages than two of these are read whole."""
@@ -34,18 +35,21 @@ _RAW_END = {
 }
 _LICENCE_WORDS = tuple(form for word in ("license", "creativecommons.org") for form in (word, word.upper(), word.capitalize()))
 _ATTRIBUTE = re.compile(r"([^\s\"'<>/=]++)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>\"']++[^\s>]*+)))?")
-_FOOT = re.compile(
-    r"<(?:footer(?=[\s>])|(?:div|section|td|table|p|ul)\s[^>]{0,300}?(?:id|class|role)\s*=\s*[\"']?[^\"'>]{0,100}(?:footer|contentinfo))",
-    re.IGNORECASE,
-)
+_MAYBE_FOOT = re.compile(rf"<(?:(?P<footer>footer)|div|section|td|table|p|ul)(?=[\s>])(?P<tag>{_TAG})", re.IGNORECASE)
+_FOOT_WORDS = ("footer", "contentinfo")
+_BLOCK_BEGIN = re.compile(r"<(?:footer|section|div|address|aside|center|dd|li|nav|p|td|th)(?:\s[^<>]*+)?>", re.IGNORECASE)
+_ANCHOR_END = re.compile(r"</a\s*+>", re.IGNORECASE)
+_BUTTON = re.compile(r"<img\s[^<>]*?(?:creativecommons\.org|licensebuttons\.net)/", re.IGNORECASE)
+_AROUND = (500, 2_000)
+"""Characters before and after an anchor that are looked at."""
 _HEADER_LINK = re.compile(r"<([^<>]*+)>([^<]*+)")
-_HEADER_LICENCE = re.compile(r";\s*rel\s*=\s*(?:\"[^\"]*\blicense\b[^\"]*\"|license\b)", re.IGNORECASE)
+_HEADER_LICENCE = re.compile(r";\s*+rel\s*+=\s*+(?:\"[^\"]*\blicense\b[^\"]*\"|license\b)", re.IGNORECASE)
 _CREATIVE_COMMONS = re.compile(
     r"(?:https?:)?//(?:www\.|web\.)?creativecommons\.org/(licenses|publicdomain)/([a-z+-]+)(?:/(\d\.\d))?(?:/(scotland|[a-z]{2,3})(?![a-z.]))?",
     re.IGNORECASE,
 )
 _SPDX = re.compile(r"(?:https?:)?//(?:www\.)?spdx\.org/licenses/([A-Za-z0-9.+-]+?)(?:\.html|\.json)?/?$")
-_HTML_LANG = re.compile(r"<html\b[^>]*?\blang\s*=\s*[\"']?([A-Za-z-]{2,20})", re.IGNORECASE)
+_HTML_LANG = re.compile(r"<html\b[^<>]*?\blang\s*+=\s*+[\"']?([A-Za-z-]{2,20})", re.IGNORECASE)
 _LICENCE_RELATIONS = {"license", "cc:license", "dct:license", "dcterms:license"}
 _LICENCE_METAS = {"dc.rights", "dcterms.rights", "dc.rights.license", "dcterms.license", "dc.license", "license"}
 _NOT_THE_PAGE = re.compile(r"Object$|^(?:Dataset|Photograph|Map|SoftwareApplication|SoftwareSourceCode|Product)$")
@@ -57,6 +61,9 @@ RECORDED_DIRECTIVES = REFUSALS | {"noimageai", "noarchive", "nocache", "nosnippe
 """Directives kept in ``directives``. Microsoft does not train on ``noarchive`` pages (Bing webmaster blog, September 2023), but
 the directive is a decade older than such training and says nothing of it, so that it is recorded only; so are the others."""
 _VALUED_DIRECTIVES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+_AGENT = re.compile(r"[a-z][a-z0-9_.*-]*")
+_ROBOT_NAME = re.compile(r"(?:bot|crawler|slurp|spider)(?:[-_][a-z]+)*$")
+"""Names of ``meta`` elements that are a robot's, among those of all kinds: googlebot, googlebot-news, baiduspider …"""
 _USAGE_REFUSED = re.compile(r"(?:^|[,;\s])(ai-train\s*=\s*no|train-ai\s*=\s*n)(?=$|[,;\s])", re.IGNORECASE)
 """Cloudflare's Content-Signal (contentsignals.org) and the IETF's Content-Usage (draft-ietf-aipref-attach)."""
 
@@ -66,12 +73,12 @@ class Rights:
     """Licence as an SPDX id where it is known, else the address that the page links; and the page's reservations.
 
     Attributes:
-        licence: null where the page states none, or states several.
+        licence: null where the page states none, or states several, or one at a relative address without its own being known.
         tdm_reservation: rights are reserved by the TDM Reservation Protocol (final community group report of 10 May 2024,
             https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240510/): ``meta`` before header, as its section
             on processing priority has it.
         tdm_policy: address of the policy that comes with a reservation.
-        noai: the page refuses learning: ``noai`` or ``noml`` for any robot, ``noindex`` or ``none`` for a crawler that
+        noai: the page refuses learning: ``noai`` or ``noml`` for any robot, in header or ``meta``, ``noindex`` or ``none`` for a crawler that
             gathers training data by name, or a usage header without training.
         noimageai: the same for its images; says nothing of the text.
         directives: robots directives that bear on such use, ``agent:directive`` where they are for one robot; sorted.
@@ -94,12 +101,18 @@ class _Page:
     metas: dict[str, list[str]] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
     anchors: list[str] = field(default_factory=list)
-    plain: list[tuple[int, str]] = field(default_factory=list)
+    plain: list[tuple[int, int, str]] = field(default_factory=list)
     structured: list[str] = field(default_factory=list)
 
 
-def rights_of(html: str, headers: Mapping[str, str]) -> Rights:
-    """Rights of a page from its HTML and lower-case HTTP headers (a repeated header joined by commas or line ends)."""
+def rights_of(html: str, headers: Mapping[str, str], url: str = "") -> Rights:
+    """Rights of a page.
+
+    Args:
+        html: the page.
+        headers: by lower-case name; values of a repeated one joined by commas, of X-Robots-Tag by line ends.
+        url: its address, which relative ones of licences are resolved by (``<base>`` is not read).
+    """
     windows = _windows(html)
     page = _Page()
     for window in windows:
@@ -111,7 +124,7 @@ def rights_of(html: str, headers: Mapping[str, str]) -> Rights:
     policy = next((text.strip()[:MAX_ADDRESS] for text in policies if text.strip()), None)
     directives = _directives(page.metas, headers)
     return Rights(
-        licence=_licence(page, windows[-1], headers),
+        licence=_licence(page, windows[-1], headers, url),
         tdm_reservation=stated is True,
         noai=any(map(_refuses, directives)),
         noimageai=any(directive.rpartition(":")[2] == "noimageai" for directive in directives),
@@ -150,7 +163,7 @@ def _scan(window: str, page: _Page) -> None:
             if match["name"].lower() == "meta":
                 _read_meta(_attributes(match["tag"]), page)
             else:
-                _read_link(match["name"].lower(), match["tag"], match.start(), page)
+                _read_link(match["name"].lower(), match["tag"], match.span(), page)
         elif match["comment"]:
             closing = _COMMENT_END.search(window, end - 2)  # <!--> is a whole comment
             end = closing.end() if closing else len(window)
@@ -177,7 +190,7 @@ def _read_meta(attributes: Mapping[str, str], page: _Page) -> None:
         page.metas.setdefault(key.strip().lower().replace("tdm:", "tdm-"), []).append(attributes.get("content", ""))
 
 
-def _read_link(name: str, tag: str, position: int, page: _Page) -> None:
+def _read_link(name: str, tag: str, place: tuple[int, int], page: _Page) -> None:
     lower = tag.lower()
     commons = "creativecommons.org" in lower
     if not commons and "license" not in lower:
@@ -189,22 +202,22 @@ def _read_link(name: str, tag: str, position: int, page: _Page) -> None:
     if _LICENCE_RELATIONS & set(attributes.get("rel", "").lower().split()):
         (page.links if name == "link" else page.anchors).append(address)
     elif commons and name == "a":
-        page.plain.append((position, address))
+        page.plain.append((*place, address))
 
 
-def _licence(page: _Page, window: str, headers: Mapping[str, str]) -> str | None:
+def _licence(page: _Page, window: str, headers: Mapping[str, str], url: str) -> str | None:
     """The licence of the first source that states one; a source that states several says nothing certain.
 
     A link to a licence that is not marked ``rel=license`` may belong to a picture, or to what the text is about: it counts
     only in the page's foot, where the whole page is licensed (as in the Common Crawl Creative Commons Corpus, which
-    trusts head and foot), and where nothing else was stated.
+    trusts head and foot), where no words lead to it, and where nothing else was stated.
     """
     metas = [value for name in _LICENCE_METAS for value in page.metas.get(name, ()) if "://" in value]
     foot = [] if page.links or page.anchors or metas or page.structured or not page.plain else _in_foot(page.plain, window)
     for addresses in (_linked(headers.get("link", "")), page.links, page.anchors, metas, page.structured, foot):
         if addresses:
-            named = {_spdx(address) for address in addresses}
-            return named.pop() if len(named) == 1 else None
+            named = {_spdx(_absolute(address, url)) for address in addresses}
+            return named.pop() or None if len(named) == 1 else None
     return None
 
 
@@ -212,15 +225,46 @@ def _linked(header: str) -> list[str]:
     return [match[1].strip() for match in _HEADER_LINK.finditer(header[:MAX_HEADER_CHARACTERS]) if _HEADER_LICENCE.search(match[2])]
 
 
-def _in_foot(plain: Iterable[tuple[int, str]], window: str) -> list[str]:
-    starts = [match.start() for match in _FOOT.finditer(window)]
-    if not starts:
-        return []
-    end = window.lower().find("</footer", starts[-1])
-    return [
-        address for position, address in plain
-        if starts[-1] < position and (end < 0 or position < end) and _CREATIVE_COMMONS.match(address)
+def _absolute(address: str, url: str) -> str:
+    """An address resolved by the page's; empty where that is not known, or cannot be read."""
+    if re.match(r"https?://", address, re.IGNORECASE):
+        return address
+    try:
+        joined = urljoin(url, address)
+    except ValueError:
+        return ""
+    return joined if re.match(r"(?:https?:)?//", joined, re.IGNORECASE) else ""
+
+
+def _in_foot(plain: Iterable[tuple[int, int, str]], window: str) -> list[str]:
+    """Creative Commons licences that the foot links, where at least one of the links is the page's own."""
+    begin = max((match.start() for match in _MAYBE_FOOT.finditer(window) if match["footer"] or _is_foot(match["tag"])), default=len(window))
+    end = window.lower().find("</footer", begin)
+    found = [
+        (first, last, address) for first, last, address in plain
+        if begin < first and (end < 0 or first < end) and _CREATIVE_COMMONS.match(address)
     ]  # fmt: skip
+    return [address for _, _, address in found] if any(_is_own(window, first, last) for first, last, _ in found) else []
+
+
+def _is_foot(tag: str) -> bool:
+    if not any(word in tag.lower() for word in _FOOT_WORDS):
+        return False
+    attributes = _attributes(tag)
+    return any(word in attributes.get(name, "").lower() for name in ("id", "class", "role") for word in _FOOT_WORDS)
+
+
+def _is_own(window: str, first: int, last: int) -> bool:
+    """Whether a link to a licence is about the page: the first thing of a block that holds nothing else, or that begins with a
+    button of Creative Commons. After words it may be about anything, as in *photos by … under CC BY*, and what words
+    say depends on the language: such a link says nothing, even where they speak of the page.
+    """
+    before = window[max(0, first - _AROUND[0]) : first].rstrip()
+    after = window[last : last + _AROUND[1]]
+    closing = _ANCHOR_END.search(after)
+    if closing is None or not _BLOCK_BEGIN.fullmatch(before[before.rfind("<") :]):
+        return False
+    return after[closing.end() :].lstrip().startswith("</") or _BUTTON.search(after, 0, closing.start()) is not None
 
 
 def _structured_licences(body: str) -> Iterator[str]:
@@ -276,7 +320,7 @@ def _directives(metas: Mapping[str, list[str]], headers: Mapping[str, str]) -> s
         found.update(_of_header(line.lower()))
     for name, contents in metas.items():
         agent = "" if name in ("robots", "x-robots-tag") else name
-        if agent and agent not in training_tokens():
+        if agent and agent not in ai_crawlers() and not _ROBOT_NAME.search(agent):
             continue
         for directive in re.split(r"[,\s;]+", ",".join(contents).lower()):
             if directive in RECORDED_DIRECTIVES:
@@ -287,15 +331,21 @@ def _directives(metas: Mapping[str, list[str]], headers: Mapping[str, str]) -> s
 
 
 def _of_header(line: str) -> Iterator[str]:
-    """X-Robots-Tag: directives between commas; ``name:`` before one makes it and the following ones that robot's."""
+    """X-Robots-Tag: directives between commas; ``name:`` before one makes it and the following ones of the line that robot's.
+
+    Semicolons and blanks are taken for commas: they are common mistakes.
+    """
     agent = ""
-    for part in line.split(","):
-        name, colon, rest = part.strip().partition(":")
-        if colon and name.strip() not in _VALUED_DIRECTIVES:
-            agent = name.strip()
-        directive = (rest if colon else name).strip()
-        if directive in RECORDED_DIRECTIVES:
-            yield f"{agent}:{directive}" if agent else directive
+    for part in re.split("[,;]", line):
+        name, colon, directives = part.partition(":")
+        name = name.strip()
+        if colon and name not in _VALUED_DIRECTIVES and (name == "*" or name in ai_crawlers() or _AGENT.fullmatch(name)):
+            agent = name.strip("*")
+        else:
+            directives = part
+        for directive in re.split(r"[\s:]+", directives):
+            if directive in RECORDED_DIRECTIVES:
+                yield f"{agent}:{directive}" if agent else directive
 
 
 def _refuses(directive: str) -> bool:

@@ -2,13 +2,19 @@
 
 One row for each host keeps the evidence; from the row alone follows what is said of any of its URLs. Lines are read as RFC
 9309 has it (groups, merging, product tokens, line ends, size limit); matching a URL is protego's (longest match, ``*`` and
-``$``, percent-encoding). The ``*`` group is not kept: it speaks to crawlers at large, search engines first, and says nothing
-of training; Common Crawl obeyed it where it fetched a page at all.
+``$``, percent-encoding). The crawl rules of the ``*`` group are not kept: they speak to crawlers at large, search engines
+first, and say nothing of training; Common Crawl obeyed them where it fetched a page at all.
+
+Usage lines (``Content-Signal``, ``Content-Usage``) do speak of training, and hold for the group they stand in: one in the
+``*`` group, or before any group, decides for all; one in the group of a crawler for AI adds that crawler; those of other
+crawlers' groups are not kept. Where lines of one group contradict each other on a path, the refusal counts, since these
+preferences combine to the most restrictive one (draft-ietf-aipref-vocab).
 """
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +37,8 @@ MAX_BYTES = 500 * 1024
 """RFC 9309, section 2.5: at least 500 KiB must be parsed; the rest of a longer file is not read."""
 MAX_TDM_RULES = 1_000
 USAGE_SIGNAL = "ai-train"
-"""Stands among the crawlers for a usage line that reserves training; see ai_crawlers.yaml."""
+"""Stands among the crawlers for a usage line that reserves training; see ai_crawlers.yaml. ``ai-train:GPTBot`` is a group of
+the compact rules that holds the usage lines of that crawler's own group, apart from its crawl rules."""
 
 TDM_RULES = pa.list_(pa.struct([("location", pa.string()), ("reservation", pa.bool_()), ("policy", pa.string())]))
 ROBOTS = TableSpec(
@@ -62,7 +69,10 @@ _DISALLOW_FIELDS = {"disallow", "dissallow", "dissalow", "disalow", "diasllow", 
 """Spellings that Google's parser (google/robotstxt, robots.cc) and protego take for the same."""
 _USAGE_FIELDS = {"content-signal", "content-usage"}
 _USAGE = re.compile(r"(?:^|[,;\s])(?:ai-train\s*=\s*(no|yes)|train-ai\s*=\s*([ny]))(?=$|[,;\s])", re.IGNORECASE)
-_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F))).replace("#", "")
+"""Without ``#``, which begins a comment in a robots.txt, and a fragment, which is never asked for, in an address."""
+_ROUND_NAMES = " \t\"'`:;\u2018\u2019\u201c\u201d"
+_ORIGIN = re.compile(r"https?://[^/?#]*+", re.IGNORECASE)
 
 Rule = tuple[str, str]
 """``Allow`` or ``Disallow``, and the path pattern."""
@@ -92,7 +102,7 @@ def robots_row(record: Response, warc_path: str) -> dict[str, Any] | None:
     if path == ROBOTS_PATH:
         groups = ai_groups(record.payload)
         row |= dict(zip(("fetch_time", "warc_path", "warc_offset"), place, strict=True))
-        return row | {"agents": sorted(groups), "rules": compact(groups)} if groups else None
+        return row | {"agents": sorted(set(map(_crawler, groups))), "rules": compact(groups)} if groups else None
     if path == TDMREP_PATH:
         rules = tdm_rules(record.payload, host)
         row |= dict(zip(("tdm_fetch_time", "tdm_warc_path", "tdm_warc_offset"), place, strict=True))
@@ -134,28 +144,43 @@ def host_key(url: str) -> str:
 
 
 def ai_groups(payload: bytes) -> dict[str, set[Rule]]:
-    """The rules of each AI crawler that a robots.txt names, by token; those of several groups together (RFC 9309, 2.2.1)."""
+    """The rules of each AI crawler that a robots.txt names, by token; those of several groups together (RFC 9309, 2.2.1).
+
+    Usage lines stand under ``USAGE_SIGNAL`` where they are for all, under ``ai-train:TOKEN`` where they are for one crawler.
+    """
     text = payload[:MAX_BYTES].decode("utf-8", errors="surrogateescape")
     if len(payload) > MAX_BYTES:
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]  # a cut rule would say something else
     groups: dict[str, set[Rule]] = {}
     current: set[str] = set()
-    in_rules = False
+    addressed = {USAGE_SIGNAL}  # whom a usage line is for; for those who know such lines, they are rules and end the agents
+    in_rules, used = False, True
     for name, value in _fields(text.removeprefix("\ufeff")):
         if name in _AGENT_FIELDS:
             current, in_rules = (set() if in_rules else current), False
-            if token := _token_of(value):
+            addressed, used = (set() if used else addressed), False
+            for token in _tokens_of(value):
+                if token == "*":
+                    addressed.add(USAGE_SIGNAL)
+                    continue
                 current.add(token)
+                addressed.add(f"{USAGE_SIGNAL}:{token}")
                 groups.setdefault(token, set())
         elif name == "allow" or name in _DISALLOW_FIELDS:
-            in_rules = True  # other records end no group (RFC 9309, 2.2.4)
+            in_rules = used = True  # other records end no group (RFC 9309, 2.2.4)
             rule = ("Allow" if name == "allow" else "Disallow", _quoted(value))
             for token in current if value else ():
                 groups[token].add(rule)
         elif name in _USAGE_FIELDS:
-            for rule in _usage_rules(value):
-                groups.setdefault(USAGE_SIGNAL, set()).add(rule)
-    return groups
+            used = True
+            for key, rule in itertools.product(addressed, _usage_rules(value)):
+                groups.setdefault(key, set()).add(rule)
+    return {key: _restrictive(rules) if key.startswith(USAGE_SIGNAL) else rules for key, rules in groups.items()}
+
+
+def _restrictive(rules: set[Rule]) -> set[Rule]:
+    """Rules without those that allow a path which another one refuses."""
+    return {(verb, path) for verb, path in rules if verb == "Disallow" or ("Disallow", path) not in rules}
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:
@@ -166,12 +191,29 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
 
 
 @lru_cache(maxsize=4_096)
-def _token_of(value: str) -> str | None:
-    """The crawler that a ``User-agent`` value names: the product token before any version, without case."""
+def _tokens_of(value: str) -> tuple[str, ...]:
+    """The AI crawlers that a ``User-agent`` value names, and ``*``: product tokens before any version, without case.
+
+    One name is what RFC 9309 allows; several with commas between, quotes round a name and a colon behind it are slips whose
+    meaning is plain.
+    """
     known = ai_crawlers()
-    named = value.lower().replace("*", "").strip()
-    crawler = known.get(named) or known.get(re.split(r"[/\s;(]", named, maxsplit=1)[0])
-    return crawler.token if crawler and crawler.token != USAGE_SIGNAL else None
+    tokens = []
+    for part in value.lower().split(","):
+        named = part.strip(_ROUND_NAMES)
+        if named == "*":
+            tokens.append(named)
+            continue
+        named = named.replace("*", "").strip(_ROUND_NAMES)
+        crawler = known.get(named) or known.get(re.split(r"[/\s;:(\"']", named, maxsplit=1)[0])
+        if crawler and crawler.token != USAGE_SIGNAL:
+            tokens.append(crawler.token)
+    return tuple(tokens)
+
+
+def _crawler(key: str) -> str:
+    """The crawler that a group of the compact rules is of."""
+    return key.removeprefix(f"{USAGE_SIGNAL}:")
 
 
 def _usage_rules(value: str) -> Iterator[Rule]:
@@ -201,9 +243,9 @@ def compact(groups: Mapping[str, set[Rule]]) -> str:
 
 
 def disallowed_agents(rules: str, url: str) -> list[str]:
-    """Tokens whose own rules keep them from a URL, sorted; ``rules`` is a row's compact text."""
+    """Tokens whose own rules or usage lines keep them from a URL, sorted; ``rules`` is a row's compact text."""
     parsed, groups = _parsed(rules)
-    return sorted(token for tokens in groups if not parsed.can_fetch(url, tokens[0]) for token in tokens)
+    return sorted({_crawler(token) for tokens in groups if not parsed.can_fetch(url, tokens[0]) for token in tokens})
 
 
 @lru_cache(maxsize=4_096)
@@ -220,6 +262,8 @@ def _parsed(rules: str) -> tuple[Protego, list[list[str]]]:
 def tdm_rules(payload: bytes, host: str) -> list[dict[str, Any]]:
     """The valid rules of a ``tdmrep.json``, in file order; others are protocol errors and count as unset.
 
+    An absolute location counts where it is of this host, by whichever of http and https; others say nothing here.
+
     Source: TDM Reservation Protocol, final community group report of 10 May 2024, section on the file at the origin.
     """
     try:
@@ -232,7 +276,11 @@ def tdm_rules(payload: bytes, host: str) -> list[dict[str, Any]]:
             continue
         location, reservation, policy = (entry.get(name) for name in ("location", "tdm-reservation", "tdm-policy"))
         if isinstance(location, str) and location.strip() and str(reservation) in ("0", "1", "False", "True"):
-            location = location.strip().removeprefix(host)
+            location = location.strip()
+            if origin := _ORIGIN.match(location):
+                if host_key(origin[0]).partition("://")[2] != host.partition("://")[2]:
+                    continue
+                location = location[origin.end() :]
             path = location if location.startswith(("/", "*")) else f"/{location}"
             policy = policy.strip()[:200] if isinstance(policy, str) and policy.strip() else None
             rules.append({"location": _quoted(path), "reservation": str(reservation) in ("1", "True"), "policy": policy})

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 MAX_CODINGS = 4
 """Codings undone, one inside another; real servers code twice at the most."""
 
+_MEMBER_STEP_BYTES = 4 << 10
+"""Of gzip members after the first, unpacked at once: what follows a member is copied, and may be thousands of tiny ones."""
+_ZSTD_STEP_BYTES = 64 << 10
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _GZIP_TYPES = ("application/gzip", "application/x-gzip", "application/x-tar", "application/octet-stream", "application/warc")
@@ -31,7 +34,7 @@ class TooLargeBody(ValueError):
 
 
 def decoded_body(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
-    """The body as the server meant it; one that was cut gives what is there of it.
+    """The body as the server meant it; one that was cut gives what is there of it, and is refused where nothing is.
 
     Args:
         body: as stored.
@@ -120,14 +123,22 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
 
 
 def _inflated(body: bytes, wbits: int, limit: int) -> bytes:
-    unpacker = zlib.decompressobj(wbits=wbits)
+    """A stream unpacked; of gzip, whose members may follow one another (RFC 1952, section 2.2), all members."""
     try:
-        unpacked = unpacker.decompress(body, limit + 1)
+        unpacker = zlib.decompressobj(wbits=wbits)
+        parts = [unpacker.decompress(body, limit + 1)]
+        size, position = len(parts[0]), len(body) - len(unpacker.unused_data)
+        while size <= limit and unpacker.eof and body[position : position + 3] == _GZIP_MAGIC and wbits == 31:
+            unpacker = zlib.decompressobj(wbits=wbits)
+            while size <= limit and not unpacker.eof and (piece := body[position : position + _MEMBER_STEP_BYTES]):
+                parts.append(unpacker.decompress(piece, limit + 1 - size))
+                size += len(parts[-1])
+                position += len(piece) - len(unpacker.unused_data)
     except zlib.error as error:
         raise UndecodableBody(str(error)) from error
-    if len(unpacked) > limit:
+    if size > limit:
         raise TooLargeBody(f"more than {limit} bytes")
-    return unpacked
+    return b"".join(parts)
 
 
 def _deflated(body: bytes, limit: int) -> bytes:
@@ -161,18 +172,24 @@ def _brotli(body: bytes, limit: int) -> bytes:
 
 
 def _zstandard(body: bytes, limit: int) -> bytes:
+    """A cut body gives the blocks that came whole; a block is up to 128 KiB (RFC 8878, section 3.1.1.2.4), so that of most cut pages none did."""
     if not body.startswith(_ZSTD_MAGIC):
         return _as_it_is(body, "zstd")
     import pyarrow as pa
 
+    parts: list[bytes] = []
+    size = 0
     try:
         with pa.CompressedInputStream(pa.BufferReader(body), "zstd") as stream:
-            unpacked: bytes = stream.read(limit + 1)
+            while size <= limit and (piece := stream.read(min(_ZSTD_STEP_BYTES, limit + 1 - size))):
+                parts.append(piece)
+                size += len(piece)
     except OSError as error:
-        raise UndecodableBody(str(error)) from error
-    if len(unpacked) > limit:
+        if not parts or "Truncated" not in str(error):
+            raise UndecodableBody(str(error)) from error
+    if size > limit:
         raise TooLargeBody(f"more than {limit} bytes")
-    return unpacked
+    return b"".join(parts)
 
 
 def _as_it_is(body: bytes, coding: str) -> bytes:

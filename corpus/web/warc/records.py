@@ -14,6 +14,8 @@ from corpus.web.warc.http_bodies import TooLargeBody, UndecodableBody, decoded_b
 
 MAX_HEAD_BYTES = 64 << 10
 """A head that has not ended by then is no head; the longest that crawlers write hold a URL of some kilobytes."""
+MAX_HTTP_HEAD_BYTES = 256 << 10
+"""The same for heads of HTTP responses, which servers fill with cookies; Chromium takes as much (``kMaxHeaderBufSize``)."""
 MAX_PAYLOAD_BYTES = 16 << 20
 """Larger payloads are left unread; Common Crawl cuts pages at 1 MiB (5 MiB since March 2025)."""
 
@@ -21,7 +23,11 @@ _VERSION = re.compile(rb"WARC/\d\.\d+[ \t]*\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _FOLDED = re.compile(r"\r?\n[ \t]+")
 _STATUS = re.compile(r"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![0-9])")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;,\"']{1,40})", re.IGNORECASE)
+_FIRST_FIELD = re.compile(rb"[^\s:]{1,100}+[ \t]*+:")
+_BLANK = re.compile(rb"\n\r?\n")
+_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?+\s*+([^\s;,\"']{1,40})", re.IGNORECASE)
+_CHARSET_CHARACTERS = 1_000
+"""Of a Content-Type that are searched for its charset."""
 _DIGEST = re.compile(r"(sha1|sha256|md5):([A-Za-z0-9+/=]+)", re.IGNORECASE)
 _MANDATORY = ("warc-type", "warc-record-id", "warc-date", "content-length")
 _DIGEST_SIZES = {"sha1": 20, "sha256": 32, "md5": 16}
@@ -49,7 +55,7 @@ not_a_record: a gzip member that is whole and holds something else.
 damaged_head: what is left of a record whose own head cannot be read.
 wrong_length: Content-Length is missing, no number, or does not lead to the record's end.
 wrong_digest: the block is not what WARC-Block-Digest says.
-no_http_head: a response without the head of one, or an empty one.
+no_http_head: a response without the head of one, an empty one, or one whose head does not end within its limit.
 undecodable_body: the body's content or transfer coding cannot be undone.
 """
 
@@ -74,13 +80,11 @@ class Response:
     """The media type without parameters, in lower case."""
     http_charset: str | None
     headers: dict[str, str]
-    """By lower-case name; values of a repeated one joined by ``", "`` (RFC 9110, section 5.3)."""
+    """By lower-case name; values of a repeated one joined by ``", "`` (RFC 9110, section 5.3), of X-Robots-Tag by line ends."""
     payload: bytes
     """Without transfer and content coding."""
     truncated: str | None = None
     """Why the crawler cut the payload (WARC-Truncated); no damage."""
-    identified_type: str | None = None
-    """The media type that the crawler detected (WARC-Identified-Payload-Type)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +158,29 @@ class Head:
         return int(value) if _LENGTH.fullmatch(value) else None
 
 
-def read_head(content: bytes, start: int = 0) -> Head | None:
-    """The head of the record that begins at a place; None where there is none that ends."""
-    version = _VERSION.match(content, start)
+def read_head(content: bytes, start: int = 0, blank_from: int = 0) -> Head | None:
+    """The head of the record that begins at a place; None where there is none that ends.
+
+    Args:
+        content: bytes that hold the record.
+        start: where it begins.
+        blank_from: no blank line ends before this place; it spares those who try one place after the other the same search.
+    """
+    version = _begin(content, start)
     if version is None:
         return None
-    stop = start + MAX_HEAD_BYTES
-    end = content.find(b"\n\r\n", start, stop)
-    bare = content.find(b"\n\n", start, end if end >= 0 else stop)
-    if bare >= 0:
-        return Head(_fields(content[version.end() : bare]), bare + 2)
-    return Head(_fields(content[version.end() : end]), end + 3) if end >= 0 else None
+    blank = _BLANK.search(content, max(version.end(), blank_from), start + MAX_HEAD_BYTES)
+    return Head(_fields(content[version.end() : blank.start()]), blank.end()) if blank else None
+
+
+def begins_head(content: bytes, start: int) -> bool:
+    """Whether a head begins at a place: the version, and a first field under it."""
+    return _begin(content, start) is not None
+
+
+def _begin(content: bytes, start: int) -> re.Match[bytes] | None:
+    version = _VERSION.match(content, start)
+    return version if version and _FIRST_FIELD.match(content, version.end()) else None
 
 
 def read_record(content: bytes, head: Head, end: int, offset: int, length: int, max_payload_bytes: int) -> Record:
@@ -205,11 +221,13 @@ def _response(content: bytes, head: Head, end: int, offset: int, length: int, ma
     if not content.startswith(b"HTTP/", begin):
         return Damage(offset, "no_http_head", length, url=head.url)
     head_end, body = _http_head_end(content, begin, end)
+    if body - begin > MAX_HTTP_HEAD_BYTES:
+        return Damage(offset, "no_http_head", length, url=head.url, detail=f"it does not end within {MAX_HTTP_HEAD_BYTES:,} bytes")
     status_line, _, lines = content[begin:head_end].partition(b"\n")
     headers = _fields(lines)
     status = _STATUS.match(status_line.decode("latin-1"))
     content_type = headers.get("content-type", "")
-    charset = _CHARSET.search(content_type)
+    charset = _CHARSET.search(content_type[:_CHARSET_CHARACTERS])
     try:
         payload = decoded_body(content[body:end], headers, max_payload_bytes)
     except UndecodableBody as error:
@@ -231,17 +249,13 @@ def _response(content: bytes, head: Head, end: int, offset: int, length: int, ma
         headers=headers,
         payload=payload,
         truncated=fields.get("warc-truncated"),
-        identified_type=fields.get("warc-identified-payload-type"),
     )
 
 
 def _http_head_end(content: bytes, begin: int, end: int) -> tuple[int, int]:
     """Where an HTTP head ends and the body begins; a head without an end has no body."""
-    crlf = content.find(b"\n\r\n", begin, end)
-    bare = content.find(b"\n\n", begin, crlf if crlf >= 0 else end)
-    if bare >= 0:
-        return bare, bare + 2
-    return (crlf, crlf + 3) if crlf >= 0 else (min(end, begin + MAX_HEAD_BYTES), end)
+    blank = _BLANK.search(content, begin, min(end, begin + MAX_HTTP_HEAD_BYTES))
+    return (blank.start(), blank.end()) if blank else (end, end)
 
 
 def _fields(lines: bytes) -> dict[str, str]:
@@ -251,18 +265,19 @@ def _fields(lines: bytes) -> dict[str, str]:
         text = lines.decode("latin-1")
     if "\n " in text or "\n\t" in text:
         text = _FOLDED.sub(" ", text)
-    fields: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
     for line in text.split("\n"):
         name, colon, value = line.partition(":")
-        if not colon:
-            continue
-        name = name.strip().lower()
-        value = value.strip()
-        if name not in fields or name == "content-type":  # of content types the last one counts, as in browsers
-            fields[name] = value
-        else:
-            fields[name] += f", {value}"
-    return fields
+        if colon:
+            values.setdefault(name.strip().lower(), []).append(value.strip())
+    return {name: _joined(name, found) for name, found in values.items()}
+
+
+def _joined(name: str, values: list[str]) -> str:
+    if name == "content-type":  # the last one counts, as in browsers
+        return values[-1]
+    # ``name:`` in an X-Robots-Tag holds for the rest of its line, so that two lines must stay two.
+    return ("\n" if name == "x-robots-tag" else ", ").join(values)
 
 
 def _record_id(fields: dict[str, str]) -> str:

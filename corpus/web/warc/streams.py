@@ -14,6 +14,7 @@ from corpus.web.warc.records import (
     Head,
     Oversized,
     Record,
+    begins_head,
     is_proved,
     read_head,
     read_record,
@@ -23,6 +24,8 @@ MAX_PASSED_BYTES = 32 << 20
 """Bytes of a broken member that are passed over in search of a record's end or of the next record."""
 RECORD_ENDS = (b"\r\n\r\n", b"\n\n")
 _AHEAD = 16
+_BLANK_BYTES = 3
+"""The longest end of a head."""
 _OWN_FIELD = re.compile(rb"\bWARC-(?:Type|Record-ID|Date|Target-URI):", re.IGNORECASE)
 
 
@@ -131,14 +134,22 @@ class StreamRecords:
         return self._damage(begin, "truncated_record" if is_cut else "damaged_head", "")
 
     def _seek_head(self) -> bool:
-        """Pass on to the next head; false where the stream ends first."""
+        """Pass on to the next head; false where the stream ends first.
+
+        Each byte is searched once for the end of a head, however many heads seem to begin before it.
+        """
         stream = self.stream
-        begun = stream.tell()
+        begun = searched = stream.tell()
         while stream.seek_begin(self._max_passed_bytes - (stream.tell() - begun)):
-            head = head_at(stream)
-            if head is not None and "warc-type" in head.fields:
+            head = head_at(stream, searched)
+            if head is None:
+                if begins_head(stream.buffer, stream.at):
+                    searched = max(searched, stream.tell() + min(stream.want(1), MAX_HEAD_BYTES) - _BLANK_BYTES)
+                stream.at += 1
+            elif "warc-type" in head.fields:
                 return True
-            stream.at += 1
+            else:  # what else seems to begin in this head has a part of its fields
+                stream.at = head.end
         return False
 
     def _place(self, begin: int) -> tuple[int, int]:
@@ -149,7 +160,7 @@ class StreamRecords:
         return Damage(offset, reason, length, records, url)
 
 
-def head_at(stream: Stream) -> Head | None:
-    """The head that begins where a stream is."""
+def head_at(stream: Stream, searched: int = 0) -> Head | None:
+    """The head that begins where a stream is; up to ``searched`` no head ends."""
     stream.want(MAX_HEAD_BYTES)
-    return read_head(stream.buffer, stream.at)
+    return read_head(stream.buffer, stream.at, stream.at + searched - stream.tell())

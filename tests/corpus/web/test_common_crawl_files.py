@@ -96,7 +96,7 @@ def test_a_wet_record(folder: Path) -> None:
 
 def test_the_page_that_the_text_is_of(folder: Path) -> None:
     (page,) = [record for record in read_records(folder / "whirlwind.warc.gz") if isinstance(record, Response)]
-    assert page.identified_type == "text/html" and page.truncated is None and page.http_charset == "utf-8"
+    assert page.content_type == "text/html" and page.truncated is None and page.http_charset == "utf-8"
     assert page.payload_digest == "sha1:RY7PLBUFQNI2FFV5FTUQK72W6SNPXLQU"
 
 

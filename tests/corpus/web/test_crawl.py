@@ -201,3 +201,47 @@ def test_texts_of_wet_files_are_documents(crawl: Path, tmp_path: Path, harvested
     assert rows["warc_record_id"].null_count() == 0 and rows["noai"].null_count() == rows.height
     by_scan = harvested(str(crawl), "scan")[1].published.read("documents")
     assert set(by_scan["url"]) - set(rows["url"]) == set()
+
+
+@pytest.mark.parametrize("kind", ["empty", "page"])
+def test_a_file_without_records_is_a_loss(crawl: Path, tmp_path: Path, harvested: Callable[..., tuple[StageResult, StageResult]], kind: str) -> None:
+    mirror = shutil.copytree(crawl, tmp_path / "mirror")
+    path = sorted(mirror.rglob("warc/*.warc.gz"))[0]
+    path.write_bytes(b"" if kind == "empty" else b"<html>503 Slow down</html>" * 500)
+    _, documents = harvested(str(mirror), "scan")
+    counts = documents.published.statistics
+    assert counts["skipped"]["no_records"] == 1 and counts["records"] == counts["documents"] + sum(counts["skipped"].values())
+    gates = {gate.name: gate.value for gate in documents.record.gates}
+    assert gates["damage_share"] > 0.01 and counts["lost_bytes"] >= path.stat().st_size
+
+
+def test_a_file_cut_in_half_fails_the_gate_by_its_bytes(crawl: Path, tmp_path: Path, harvested: Callable[..., tuple[StageResult, StageResult]]) -> None:
+    mirror = shutil.copytree(crawl, tmp_path / "mirror")
+    for path in sorted(mirror.rglob("warc/*.warc.gz"))[:2]:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    _, by_index = harvested(str(mirror), "index")
+    counts = by_index.published.statistics
+    assert counts["skipped"]["truncated_record"] > 3 and counts["documents"] > 5  # what is there of the files is read
+    assert not by_index.record.passed
+
+
+def test_shard_sizes_show_in_no_row(
+    crawl: Path, home: Path, harvested: Callable[..., tuple[StageResult, StageResult]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = set()
+    for rows in (20_000, 4):
+        monkeypatch.setattr("corpus.web.harvest.shard_records", lambda access, tasks, rows=rows: rows)
+        with _fresh(home):
+            versions.add(harvested(str(crawl))[1].published.version)
+    assert len(versions) == 1
+
+
+def test_unread_robots_are_unknown_and_not_silent(crawl: Path, tmp_path: Path, harvested: Callable[..., tuple[StageResult, StageResult]]) -> None:
+    part = harvested(str(crawl), "scan", max_files=2)[1].published.read("documents")
+    assert part["robots_disallowed"].null_count() == part.height
+    mirror = shutil.copytree(crawl, tmp_path / "mirror")
+    shutil.rmtree(next(mirror.rglob("robotstxt")))
+    for leftover in [*mirror.rglob("robotstxt.paths.gz"), *mirror.rglob("subset=robotstxt/*.parquet")]:
+        leftover.unlink()
+    without = harvested(str(mirror), "scan")[1].published.read("documents")
+    assert without.height and without["robots_disallowed"].null_count() == without.height

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import time
 import tracemalloc
 import zlib
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from corpus.web.warc import members as gzip_members
 from corpus.web.warc.members import MAGIC
 from corpus.web.warc.reading import Damage, Oversized, Record, Response, read_buffer, read_records
+from corpus.web.warc.records import MAX_HTTP_HEAD_BYTES
 from tests.corpus.web.damaged import (
     MEMBER_WOUNDS,
     RECORD_WOUNDS,
@@ -125,10 +127,48 @@ def test_a_file_may_end_anywhere(tmp_path: Path) -> None:
 
 def test_a_record_that_the_crawler_cut_is_no_damage() -> None:
     block = http_block(page_of(1))[:200]
-    content = packed(record(block, url_of(1), fields="WARC-Truncated: length\r\nWARC-Identified-Payload-Type: text/html\r\n"))
+    content = packed(record(block, url_of(1), fields="WARC-Truncated: length\r\n"))
     (response,) = read_buffer(content)
-    assert isinstance(response, Response) and response.truncated == "length" and response.identified_type == "text/html"
+    assert isinstance(response, Response) and response.truncated == "length"
     assert response.payload == page_of(1)[: len(response.payload)] != b""
+
+
+def test_repeated_headers_are_joined() -> None:
+    block = http_block(page_of(1), "Vary: a", "X-Robots-Tag: ccbot: nofollow", "vary: b", "x-robots-tag: noindex", "Content-Type: text/plain; charset=x")
+    (response,) = read_buffer(packed(record(block)))
+    assert isinstance(response, Response) and response.headers["vary"] == "a, b" and response.content_type == "text/plain"
+    assert response.headers["x-robots-tag"] == "ccbot: nofollow\nnoindex"  # one line would make noindex ccbot's
+
+
+def test_http_heads_have_a_limit() -> None:
+    fits, passes = ((MAX_HTTP_HEAD_BYTES // 1000 + more) * f"Set-Cookie: {'x' * 986}\r\n" for more in (-1, 1))
+    content = b"".join(packed(record(http_block(page_of(number), fields[:-2]), url_of(number))) for number, fields in enumerate((fits, passes)))
+    records = list(read_buffer(content))
+    assert pages_of(records) == {url_of(0): page_of(0)}
+    assert [(damage.reason, damage.url, damage.detail) for damage in damage_of(records)] == [
+        ("no_http_head", url_of(1), f"it does not end within {MAX_HTTP_HEAD_BYTES:,} bytes")
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields", ["Content-Type: text/html; charset=" + " " * 250_000, "Content-Type: " + "charset " * 30_000, "A: b\r\n" * 40_000, "A:\r\n " * 30_000]
+)
+def test_no_http_head_takes_long(fields: str) -> None:
+    content = record(http_block(page_of(1), fields.removesuffix("\r\n")))
+    begun = time.perf_counter()
+    (response,) = read_buffer(content)
+    assert isinstance(response, Response) and response.payload == page_of(1) and time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize("unit", ["WARC/1.0\r\n", "WARC/1.0\r\na: b\r\n", "a: WARC/1.0\r\n", "WARC/1.0\r\nWARC-Type: response\r\n\r\n", "a: WARC/1.0\r\n" * 4000 + "\r\n"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_seems_to_begin_records_takes_no_long(unit: str, compressed: bool) -> None:
+    payload = (unit * (600_000 // len(unit))).encode()
+    content = record(http_block(payload), length="3", digest=None) + page_record(1)
+    begun = time.perf_counter()
+    records = list(read_buffer(packed(content) if compressed else content))
+    assert time.perf_counter() - begun < 3  # looking for the end of each head anew: a minute
+    assert pages_of(records) == {url_of(1): page_of(1)} and damage_of(records)[0].reason == "wrong_length"
 
 
 def test_uris_and_dates_may_be_odd() -> None:

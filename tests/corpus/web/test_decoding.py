@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,16 @@ def test_charsets(encoding: str, declared: str | None, charset: str) -> None:
 def test_charset_of_the_page_itself() -> None:
     page = f'<html><head><meta charset="iso-8859-15"></head><body>{"€ così "}</body></html>'
     assert "€ così" in decode(page.encode("iso-8859-15"), None).text
+
+
+@pytest.mark.parametrize("begin", [b"<meta " * 30 + b"charset=", b"<meta charset=", b"<?xml " * 30 + b"encoding=", b"<html " * 1000 + b" lang="])
+def test_declarations_without_end_take_no_long(begin: bytes) -> None:
+    page = begin + b" " * 10_000 + TEXT.encode("cp1252")
+    begun = time.perf_counter()
+    for _ in range(20):
+        assert decode(page, None).text.endswith(TEXT)
+        html_language(page.decode("cp1252"))
+    assert time.perf_counter() - begun < 5  # looking back: seconds for each
 
 
 @pytest.mark.parametrize("declared", [None, "utf-8", "iso-8859-1", "windows-1251", "utf-16", "gb2312"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.web.extraction import Extracted, PageExtractor, Skip
-from corpus.web.nesting import _most_open, too_deep, too_many_tags
+from corpus.web.nesting import _NEVER_NEST, depth_of, too_deep, too_many_attributes, too_many_tags
 from corpus.web.settings import DocumentSettings
 from foundation.language.identification import load_identifier
 
@@ -26,27 +28,39 @@ def extractor(model: Path) -> PageExtractor:
     return PageExtractor(DocumentSettings(), load_identifier(model), "it")
 
 
-def _depth(html: str) -> int:
-    return next(depth for depth in range(len(html) + 1) if not _exactly_deeper(html, depth))
-
-
-def _exactly_deeper(html: str, depth: int) -> bool:
-    from corpus.web.nesting import _NEVER_NEST, _TAG
-
-    now = most = 0
-    for match in _TAG.finditer(html):
-        if match[2].lower() not in _NEVER_NEST:
-            now = max(now - 1, 0) if match[1] else now + 1
-            most = max(most, now)
-    return most > depth
+def _plain_depth(html: str) -> int:
+    """The same by a loop over tags."""
+    opened: Counter[str] = Counter()
+    most = 0
+    for close, name in re.findall(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)", html):
+        if name.lower() in _NEVER_NEST:
+            continue
+        opened[name.lower()] = max(opened[name.lower()] - 1, 0) if close else opened[name.lower()] + 1
+        most = max(most, opened.total())
+    return most
 
 
 @settings(max_examples=200, deadline=None)
 @given(parts=st.lists(st.sampled_from(TAGS), max_size=60), limit=st.integers(0, 12))
 def test_depth_is_that_of_open_tags(parts: list[str], limit: int) -> None:
     html = "".join(parts)
-    assert too_deep(html, limit) == (_depth(html) > limit)
-    assert _most_open(html) >= _depth(html)  # never a bound that lets a deep page through
+    assert depth_of(html) == _plain_depth(html)
+    assert too_deep(html, limit) == (_plain_depth(html) > limit)
+
+
+@pytest.mark.parametrize("pair", ["<div></x>", "<div></tbody>", "<div></dir>", "<aaaaaaaaa></aaaaaaaab>", "<DIV></p>"])
+def test_depth_cannot_be_hidden_by_closing_tags_of_other_names(pair: str) -> None:
+    assert too_deep(pair * 2_000, 1_000)
+
+
+def test_a_tag_of_very_many_attributes_is_refused(extractor: PageExtractor) -> None:
+    many = " ".join(f"a{number}=1" for number in range(5_000))
+    assert extractor.extract_html(f"<html><body><p {many}>{PROSE}</p></body></html>") == Skip("too_many_attributes")
+    bare = " ".join(f"a{number}" for number in range(50_000))
+    assert too_many_attributes(f"<p {bare}>", 2_000)
+    drawing = f"<svg><path d='{'M 10 20 ' * 3_000}'/></svg>"
+    spread = "".join(f"<p id=a{number} class=b title=c>{number}</p>" for number in range(2_000))
+    assert not too_many_attributes(drawing + spread, 2_000)
 
 
 @pytest.mark.parametrize("tag", ["div", "b", "table", "DIV"])

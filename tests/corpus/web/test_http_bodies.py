@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import time
 import zlib
 
 import pyarrow as pa
@@ -61,6 +62,35 @@ def test_cut_bodies_give_what_is_there(coding: str) -> None:
     page = b"".join(b"<p>%d</p>" % number**5 for number in range(3000))
     part = decoded_body(CODINGS[coding](page)[:-2000], {"content-encoding": coding}, LIMIT)
     assert page.startswith(part) and len(part) > 1000
+
+
+def test_a_cut_zstandard_body_gives_its_whole_blocks() -> None:
+    page = b"".join(b"<p>%d</p>" % number**5 for number in range(30_000))
+    part = decoded_body(zstandard(page)[:-2000], {"content-encoding": "zstd"}, LIMIT)
+    assert page.startswith(part) and len(part) > 100_000
+    with pytest.raises(UndecodableBody, match="Truncated"):  # its one block is not whole
+        decoded_body(zstandard(PAGE)[:-5], {"content-encoding": "zstd"}, LIMIT)
+    assert decoded_body(zstandard(PAGE) + zstandard(PAGE), {"content-encoding": "zstd"}, LIMIT) == PAGE + PAGE
+
+
+def test_gzip_of_several_members_is_one_body() -> None:
+    members = [gzip.compress(part) for part in (PAGE, b"", b"<p>ciao</p>", PAGE * 100)]
+    coded, whole = b"".join(members), PAGE + b"<p>ciao</p>" + PAGE * 100
+    headers = {"content-encoding": "gzip"}
+    assert decoded_body(coded, headers, LIMIT) == decoded_body(coded + bytes(64), headers, LIMIT) == whole  # zeros: padding
+    assert decoded_body(coded, headers, len(whole)) == whole
+    with pytest.raises(TooLargeBody):
+        decoded_body(coded, headers, len(whole) - 1)
+    cut = decoded_body(coded[:-200], headers, LIMIT)
+    assert whole.startswith(cut) and len(cut) > len(PAGE) + 11
+    with pytest.raises(UndecodableBody):
+        decoded_body(members[0] + members[0][:-8] + bytes(8), headers, LIMIT)
+
+
+def test_many_tiny_members_take_no_long() -> None:
+    begun = time.perf_counter()
+    assert decoded_body(gzip.compress(b"a") * 50_000, {"content-encoding": "gzip"}, LIMIT) == b"a" * 50_000
+    assert time.perf_counter() - begun < 10  # hundredths of a ms each; what follows a member copied whole: minutes
 
 
 def test_codings_may_be_nested_and_named_oddly() -> None:

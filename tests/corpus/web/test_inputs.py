@@ -191,7 +191,7 @@ def test_a_name_that_the_tokenizer_stumbles_over_is_one_word() -> None:
 def test_releases_of_packages_that_shape_rows_are_facts(web: WebSettings, sections: dict[str, Any], tmp_path: Path) -> None:
     setup = StageSetup(settings=sections, data=DataFolder(None), downloads=Downloads(tmp_path, True), partition="SAMPLE-2026-01", seed=1)
     facts = {stage.asset: dict(stage.facts(setup)) for stage in stages(web) if stage.facts and stage.asset != "snapshot"}
-    extraction = {"trafilatura", "resiliparse", "fasttext-numpy2-wheel", "tldextract"}
+    extraction = {"trafilatura", "justext", "lxml", "lxml-html-clean", "resiliparse", "fasttext-numpy2-wheel", "tldextract"}
     assert set(facts["replay_text"]) == extraction < set(facts["evaluation_text"])
     assert set(facts["documents"]) == {*extraction, "protego", "ai_crawlers"} and set(facts["decisions"]) == {"ai_crawlers"}
     assert set(facts["signals"]) == {"spacy", "rensa"}

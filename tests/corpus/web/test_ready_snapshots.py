@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from corpus.web.errors import WebCorpusError
 from corpus.web.made.bundled import load_pages
 from corpus.web.settings import ReadyCorpus, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
@@ -100,3 +102,21 @@ def test_replay_text_of_a_ready_corpus(stage_runner: Runner, web: WebSettings, s
     stage_runner(stages(web), chosen, "snapshot", "SAMPLE-2026-01")
     replay = stage_runner(stages(web), chosen, "replay_text").published.read("text")
     assert replay.height == 10 and set(replay["licence"]) == {"CC-BY-4.0"}
+
+
+def test_a_touched_folder_costs_no_extraction_and_a_changed_one_is_noticed(
+    stage_runner: Runner, web: WebSettings, corpus_sections: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = _write(tmp_path / "corpus", _rows("ita"), "parquet")
+    chosen = corpus_sections(folder)
+
+    def run(asset: str) -> StageResult:
+        return stage_runner(stages(web), chosen, asset, NAME, snapshots=(NAME,))
+
+    run("snapshot")
+    run("documents")
+    os.utime(folder / "part-0.parquet", (1, 1))
+    assert not run("snapshot").reused and run("documents").reused
+    _write(folder, _rows("ita")[:10], "parquet")
+    with pytest.raises(WebCorpusError, match=r"part-0\.parquet changed since the snapshot"):
+        stage_runner(stages(web), {**chosen, "corpus.web.documents": web.documents.model_copy(update={"scores_kept": 4})}, "documents", NAME, snapshots=(NAME,))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corpus.web.errors import WebCorpusError
 from corpus.web.judging import RIGHTS_COLUMNS, judge
-from corpus.web.rights.page import WINDOW_CHARACTERS, rights_of
+from corpus.web.rights.page import WINDOW_CHARACTERS, html_language, rights_of
 from corpus.web.rules import RIGHTS_RULES, DocumentRule, RuleSet, load_rules
 from corpus.web.signals import COUNTS, FLAGS, LINE_TYPE, SHARES
 
@@ -33,11 +33,15 @@ BY = "https://creativecommons.org/licenses/by/4.0/"
         ('<a rel="license" href="https://creativecommons.org/publicdomain/mark/1.0/">', "CC-PDM-1.0"),
         ('<a rel="license" href="http://creativecommons.org/licenses/publicdomain/">', "CC-PDDC"),
         ('<a rel="license" href="https://spdx.org/licenses/GFDL-1.3-or-later.html">', "GFDL-1.3-or-later"),
-        ('<a rel="license" href="/licenza.html">', "/licenza.html"),
+        ('<a rel="license" href="/licenza.html">', "https://www.a.example/licenza.html"),
+        ('<a rel="license" href="//altrove.example/l">', "https://altrove.example/l"),
+        ('<a rel="license" href="https://[x">', "https://[x"), ('<a rel="license" href="//[x">', None), ('<a rel="license" href="mailto:a@b">', None),
         (f'<meta name="DC.rights" content="{BY}">', "CC-BY-4.0"),
         (f'<script type="application/ld+json">{{"@type": "Article", "license": "{BY}"}}</script>', "CC-BY-4.0"),
         (f'<script type=application/ld+json>{{"@graph": [{{"@type": ["WebPage"], "license": {{"@id": "{BY}"}}}}]}}</script>', "CC-BY-4.0"),
-        (f'<footer class="x">testo <a href="{BY}">CC BY 4.0</a></footer>', "CC-BY-4.0"),
+        (f'<footer class="x">\n<a href="{BY}">Testi: <b>CC BY 4.0</b></a >\n</footer>', "CC-BY-4.0"),
+        (f'<footer><p><a href="{BY}"><img src="https://i.creativecommons.org/l/by/4.0/88x31.png"></a><br>Questo sito…', "CC-BY-4.0"),
+        (f'<td\nrole="contentinfo">testo<ul><li class="x"><a href="{BY}">a</a></ul>foto <a href="{BY}">b</a>', "CC-BY-4.0"),
         (f'<div id=page-footer><p><a href="{BY}">CC BY 4.0</a></div>', "CC-BY-4.0"),
         (f'<a rel=license href="{BY}"><a rel="license" href="{BY}deed.it">', "CC-BY-4.0"),
         # What is no statement about this page
@@ -46,6 +50,13 @@ BY = "https://creativecommons.org/licenses/by/4.0/"
         (f"<script>var x = '<a rel=\"license\" href=\"{BY}\">';</script>", None),
         (f'<textarea><a rel="license" href="{BY}"></textarea>', None),
         (f'<a data-rel="license" href="{BY}">', None),
+        (f'<footer>Foto di <a href="/x">X</a>, <a href="{BY}">CC BY</a></footer>', None),
+        (f'<footer><p>Foto: <a href="/x">X</a> <a href="{BY}"><img src="//licensebuttons.net/l/by/4.0/88x31.png"></a></p>', None),
+        (f'<footer>Foto: <span><a href="{BY}">CC BY</a></span></footer>', None),
+        (f'<footer><p><a href="{BY}">CC BY</a></p>foto <a href="{BY.replace("/by/", "/by-nc/")}">b</a></footer>', None),
+        (f'<footer><p><a href="{BY}">CC BY</a>, tranne le foto</p></footer>', None),
+        (f'<div data-x="footer"><p><a href="{BY}">CC BY</a></p></div>', None),
+        (f'<a rel=license href="/l"><a rel=license href="{BY}">', None),
         (f'<p>testo <a href="{BY}">foto</a></p><footer>nulla</footer>', None),
         (f'<footer><a href="{BY}">a</a></footer><p><a href="{BY}">dopo</a>'.replace(f'<a href="{BY}">a</a>', ""), None),
         (f'<footer><a href="{BY}">testi</a> <a href="{BY.replace("/by/", "/by-nd/")}">foto</a></footer>', None),
@@ -58,7 +69,12 @@ BY = "https://creativecommons.org/licenses/by/4.0/"
     ],
 )  # fmt: skip
 def test_licences(html: str, licence: str | None) -> None:
-    assert rights_of(f"<html><body>{html}", {}).licence == licence
+    assert rights_of(f"<html><body>{html}", {}, "https://www.a.example/b/c.html").licence == licence
+
+
+def test_a_relative_address_says_nothing_where_its_base_is_not_known() -> None:
+    assert rights_of('<a rel="license" href="/licenza.html">', {}).licence is None
+    assert rights_of("", {"link": "<../l>; rel=license"}, "https://www.a.example/b/c/").licence == "https://www.a.example/b/l"
 
 
 def test_a_header_states_the_licence_before_the_page() -> None:
@@ -95,7 +111,16 @@ def test_reservations(html: str, headers: dict[str, str], stated: bool | None, p
         ('<meta name="robots" content="noml">', {}, True, False, ("noml",)),
         ('<meta name="robots" content="noarchive, nosnippet">', {}, False, False, ("noarchive", "nosnippet")),
         ('<meta name="GPTBot" content="noindex">', {}, True, False, ("gptbot:noindex",)),
-        ('<meta name="googlebot" content="noindex">', {}, False, False, ()),
+        ('<meta name="googlebot" content="noindex">', {}, False, False, ("googlebot:noindex",)),
+        ('<meta name="googlebot-news" content="noai">', {}, True, False, ("googlebot-news:noai",)),  # for any robot, as in the header
+        ('<meta name="keywords" content="noai, robot">', {}, False, False, ()),
+        ("", {"x-robots-tag": "noai; noimageai"}, True, True, ("noai", "noimageai")),
+        ("", {"x-robots-tag": "noai noimageai"}, True, True, ("noai", "noimageai")),
+        ("", {"x-robots-tag": "ccbot: nofollow\nnoindex"}, False, False, ("noindex",)),
+        ("", {"x-robots-tag": "googlebot: noai"}, True, False, ("googlebot:noai",)),
+        ("", {"x-robots-tag": "*: noai"}, True, False, ("noai",)),
+        ("", {"x-robots-tag": "Kangaroo Bot: nofollow, noindex"}, True, False, ("kangaroo bot:noindex",)),
+        ("", {"x-robots-tag": "unavailable_after: Friday, 25 Jun 2030 15:00:00 PST, noindex"}, False, False, ("noindex",)),
         ("", {"x-robots-tag": "GPTBot: noindex, nofollow"}, True, False, ("gptbot:noindex",)),
         ("", {"x-robots-tag": "googlebot: noindex, nofollow"}, False, False, ("googlebot:noindex",)),
         ("", {"x-robots-tag": "unavailable_after: 25 Jun 2030 15:00:00 PST, noai"}, True, False, ("noai",)),
@@ -131,11 +156,13 @@ def test_any_soup_is_read_the_same_inside_a_closed_comment_as_nothing(soup: str)
     assert rights_of(f"<p>a</p><!-- {inert} --><p>b</p>", {}) == rights_of("", {})
 
 
-@pytest.mark.parametrize("unit", ['<a href="', "<!--", "<a ", "<script ", "<meta a=", "<meta name=robots content='", "<a rel=license href=//x/>", "<div class=footer "])
+@pytest.mark.parametrize("unit", ['<a href="', "<!--", "<a ", "<script ", "<meta a=", "<meta name=robots content='", "<a rel=license href=//x/>", "<div class=footer ", "<div class=footer x>", f"<footer><a href={BY}>", "<p class=" + " " * 5000, "<html lang=" + " " * 999])
 def test_no_page_takes_long(unit: str) -> None:
     """Repeated openings make scanners that look back take minutes; these take some hundredths of a second."""
     begun = time.perf_counter()
     rights_of(unit * (1_000_000 // len(unit)), {"link": "<" * 100_000, "x-robots-tag": "a:" * 50_000})
+    rights_of(unit * (100_000 // len(unit)) + f"<a href={BY}>", {"link": "<a>" + "; rel" * 100_000})  # the foot is looked for
+    html_language(unit * 10_000)
     assert time.perf_counter() - begun < 5
 
 

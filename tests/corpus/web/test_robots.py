@@ -77,7 +77,23 @@ def _refused(text: str | bytes, path: str = "/x/y.html") -> list[str]:
         ("User-agent: *\nContent-Signal: search=yes,ai-train=no\nAllow: /", "/", ["ai-train"]),
         ("User-agent: *\nContent-Usage: /x/ train-ai=n\nAllow: /", "/x/y.html", ["ai-train"]),
         ("User-agent: *\nContent-Usage: train-ai=n\nContent-Usage: /x/ train-ai=y\nAllow: /", "/x/y.html", []),
+        ("User-agent: *\nContent-Usage: train-ai=y\nContent-Usage: train-ai=n", "/", ["ai-train"]),  # the most restrictive one
+        ("Content-Signal: ai-train=no\nUser-agent: *\nAllow: /", "/", ["ai-train"]),  # before any group: for all
+        ("User-agent: *\nContent-Signal: ai-train=no\nUser-agent: GPTBot\nContent-Signal: ai-train=yes\nAllow: /", "/", ["ai-train"]),
+        ("User-agent: *\nContent-Signal: ai-train=no\n\nUser-agent: googlebot\nContent-Signal: ai-train=yes", "/", ["ai-train"]),
+        ("User-agent: *\nAllow: /\nUser-agent: googlebot\nContent-Signal: ai-train=no\nAllow: /", "/", []),
+        ("User-agent: GPTBot\nContent-Signal: ai-train=no\nAllow: /\nUser-agent: CCBot\nAllow: /", "/", ["GPTBot"]),
+        ("User-agent: GPTBot\nUser-agent: *\nContent-Signal: ai-train=no\nAllow: /", "/", ["GPTBot", "ai-train"]),
+        ("User-agent: GPTBot\nContent-Usage: /x/ train-ai=n\nAllow: /", "/y", []),
+        ("User-agent: CCBot\nContent-Signal: search=yes\nUser-agent: GPTBot\nDisallow: /", "/", ["CCBot", "GPTBot"]),
+        ("User-agent: GPTBot, CCBot\nDisallow: /", "/", ["CCBot", "GPTBot"]),
+        ("User-agent: 'GPTBot', \"CCBot/2.0\"\nDisallow: /", "/", ["CCBot", "GPTBot"]),
+        ('User-agent: "GPTBot"\nDisallow: /', "/", ["GPTBot"]),
+        ("User-agent: GPTBot:\nDisallow: /", "/", ["GPTBot"]),
+        ("User-agent: GPTBot*\nDisallow: /", "/", ["GPTBot"]),
+        ("User-agent: *, GPTBot\nContent-Signal: ai-train=no", "/", ["GPTBot", "ai-train"]),
         ("User-agent: ai-train\nDisallow: /", "/", []),
+        ("User-agent: ai-train:GPTBot\nDisallow: /", "/", []),
         ("<html><body>Not found: User-agent", "/", []),
         ("", "/", []),
     ],
@@ -130,6 +146,26 @@ def test_reservations_of_a_host() -> None:
     assert tdm_of(rules, f"{HOST}/wrong") == (None, None)
     assert tdm_rules(b"<html>", HOST) == [] and tdm_rules(b"[" * 100_000, HOST) == []
     assert tdm_rules(b'{"location": "/", "tdm-reservation": 1}', HOST) == [{"location": "/", "reservation": True, "policy": None}]
+
+
+@pytest.mark.parametrize(
+    ("location", "path", "matches"),
+    [
+        ("/a#b", "/a", False), ("/a#b", "/a%23b", True),
+        ("http://www.a.example/p/", "/p/1", True), ("https://WWW.a.example:443/p", "/p/1", True), ("http://www.a.example", "/q", True),
+        ("https://www.a.example.org/p", "/p", False), ("https://b.example/p", "/p", False), ("https://www.a.example:8080/p", "/p", False),
+        ("p/", "/p/1", True), ("*.pdf$", "/p/1.pdf", True),
+    ],
+)  # fmt: skip
+def test_locations_of_a_reservation(location: str, path: str, matches: bool) -> None:
+    rules = tdm_rules(json.dumps([{"location": location, "tdm-reservation": 1}]).encode(), HOST)
+    assert tdm_of(rules, HOST + path)[0] is (True if matches else None)
+
+
+def test_agents_of_a_row_are_crawlers(tmp_path: Path) -> None:
+    text = b"User-agent: GPTBot\nContent-Signal: ai-train=no\nAllow: /\nUser-agent: *\nContent-Signal: ai-train=no\n"
+    (row,) = _captured(tmp_path, ("/robots.txt", text, 200, 0))
+    assert row["agents"] == ["GPTBot", "ai-train"] and RobotsTable([row]).of(f"{HOST}/x").disallowed_agents == ["GPTBot", "ai-train"]
 
 
 def test_a_page_speaks_before_its_host() -> None:

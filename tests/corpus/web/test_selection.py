@@ -24,7 +24,6 @@ from corpus.web.crawl.selection import (
     SELECTION,
     SelectionRun,
     counts_of,
-    latest_robots,
     merged_parts,
     origins,
     page_conditions,
@@ -298,7 +297,7 @@ def test_origins_are_the_hosts_of_the_robots_table(scheme: str, host: str, port:
     assert (origins(pa.array([url]))[0].as_py() or "") == host_key(url)
 
 
-def test_robots_of_the_selected_hosts_the_latest_of_each(tmp_path: Path) -> None:
+def test_robots_of_the_selected_hosts_all_captures_of_each(tmp_path: Path) -> None:
     write([index_row(number) for number in range(3)], tmp_path)
     select_part(INDEX, tmp_path / "pages", run_of(tmp_path))
     assert write_hosts([tmp_path / "pages"], tmp_path / "hosts.parquet") == 3
@@ -324,11 +323,11 @@ def test_robots_of_the_selected_hosts_the_latest_of_each(tmp_path: Path) -> None
     outputs = [tmp_path / "robots0", tmp_path / "robots1"]
     for number, output in enumerate(outputs):
         select_robots(ROBOTS.replace("00000", f"0000{number}"), output, run_of(tmp_path), tmp_path / "hosts.parquet")
-    latest_robots(outputs, tmp_path / "latest")
-    found = pa.concat_tables(merged_parts([tmp_path / "pages", tmp_path / "latest"])).to_pylist()
-    assert [row["subset"] for row in found] == ["robotstxt"] * 3 + ["warc"] * 3
-    assert {(row["url"], row["warc_offset"]) for row in found[:3]} == {(site.format(0), 12_000), (site.format(1), 21_000), (site.format(2), 22_000)}
-    assert counts_of(tmp_path / "latest")["selected"] == 3
+    found = pa.concat_tables(merged_parts([tmp_path / "pages", *outputs])).to_pylist()
+    assert [row["subset"] for row in found] == ["robotstxt"] * 6 + ["warc"] * 3
+    hosts = [row["url"] for row in found[:6]]
+    assert [hosts.count(site.format(number)) for number in range(3)] == [3, 2, 1]
+    assert sum(counts_of(output)["selected"] for output in outputs) == 6
 
 
 def test_no_robots_is_no_error(tmp_path: Path) -> None:
@@ -337,8 +336,7 @@ def test_no_robots_is_no_error(tmp_path: Path) -> None:
     select_part(INDEX, tmp_path / "pages", run_of(tmp_path))
     write_hosts([tmp_path / "pages"], tmp_path / "hosts.parquet")
     select_robots(ROBOTS, tmp_path / "robots", run_of(tmp_path), tmp_path / "hosts.parquet")
-    latest_robots([tmp_path / "robots"], tmp_path / "latest")
-    assert sum(table.num_rows for table in merged_parts([tmp_path / "pages", tmp_path / "latest"])) == 1
+    assert sum(table.num_rows for table in merged_parts([tmp_path / "pages", tmp_path / "robots"])) == 1
 
 
 def test_the_made_crawls_index_is_read(tmp_path: Path) -> None:

@@ -171,9 +171,9 @@ def test_same_documents_for_any_number_of_workers(tmp_path: Path, web: WebSettin
     tables = []
     for workers in (1, 2):
         work = tmp_path / f"w{workers}"
-        shards = run_shards(functools.partial(harvest_files, run=run), [[warc.path] for warc in warcs], work, "d", suffix="", workers=workers)
+        shards = run_shards(functools.partial(harvest_files, run=run), [[[warc.path, None]] for warc in warcs], work, "d", suffix="", workers=workers)
         merging.merge_robots(shards, work / "robots.parquet")
-        merge = merging.MergeRun(merging.run_files(shards), str(work / "robots.parquet"))
+        merge = merging.MergeRun(merging.run_files(shards), str(work / "robots.parquet"), robots_read=True)
         ranges = run_shards(functools.partial(merging.merge_range, run=merge), merging.key_ranges(3 * workers, 1), work, "m", suffix="", workers=workers)
         rows = pl.concat([pl.read_parquet(part / "documents.parquet") for part in ranges])
         tables.append((rows, merging.merge_skipped(shards, ranges)))
