@@ -25,7 +25,7 @@ def test_what_is_read_is_what_costs() -> None:
     whole_index = float(sizes()["index_bytes"])
     assert math.isclose(index.bytes - whole_index, 2 * (half_index.bytes - whole_index), rel_tol=0.01)
     one_file = crawl_costs(ITALIAN.model_copy(update={"max_files": 1}), FAR)[1]
-    assert math.isclose(one_file.bytes * sizes()["warc_files"], scan.bytes)
+    assert math.isclose(one_file.bytes * sizes()["warc_files"], scan.bytes, rel_tol=0.01)  # but for robots.txt
     assert crawl_costs(ITALIAN.model_copy(update={"files": "wet"}), FAR)[1].bytes < scan.bytes / 5
     assert crawl_costs(ITALIAN.model_copy(update={"robots": False}), FAR)[0].requests < index.requests
     assert crawl_costs(ITALIAN, FAR, language_share=0.1)[0].requests > 3 * index.requests
