@@ -18,7 +18,7 @@ from foundation.errors import TransumanzaError
 from foundation.sources.debian import DebianPackages
 
 NEEDED = {
-    "corpus": ("fastwarc", "resiliparse", "trafilatura", "fasttext", "spacy", "rensa"),
+    "corpus": ("fastwarc", "resiliparse", "trafilatura", "fasttext", "spacy", "numba"),
     "translation": ("ctranslate2", "sentencepiece"),
     "training": ("torch", "transformers", "peft", "bitsandbytes", "safetensors"),
     "ui": ("dagster_webserver",),

@@ -228,7 +228,7 @@ def _decision_facts(setup: StageSetup) -> Mapping[str, Any]:
 
 
 def _signal_facts(setup: StageSetup) -> Mapping[str, Any]:
-    return _versions("spacy", "rensa")
+    return _versions("spacy", "numba")
 
 
 def _clean_facts(setup: StageSetup) -> Mapping[str, Any]:

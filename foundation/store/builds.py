@@ -21,7 +21,7 @@ from foundation.store.errors import StoreError
 
 RECORDED_PACKAGES = (
     "transumanza", "numpy", "polars", "pyarrow", "datatrove", "fastwarc", "resiliparse", "trafilatura", "spacy",
-    "fasttext-numpy2-wheel", "rensa", "ctranslate2", "argostranslate", "sentencepiece", "torch", "transformers", "peft",
+    "fasttext-numpy2-wheel", "numba", "ctranslate2", "argostranslate", "sentencepiece", "torch", "transformers", "peft",
     "bitsandbytes", "accelerate",
 )  # fmt: skip
 

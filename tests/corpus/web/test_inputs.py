@@ -194,5 +194,5 @@ def test_releases_of_packages_that_shape_rows_are_facts(web: WebSettings, sectio
     extraction = {"trafilatura", "justext", "lxml", "lxml-html-clean", "resiliparse", "fasttext-numpy2-wheel", "tldextract"}
     assert set(facts["replay_text"]) == extraction < set(facts["evaluation_text"])
     assert set(facts["documents"]) == {*extraction, "protego", "ai_crawlers"} and set(facts["decisions"]) == {"ai_crawlers"}
-    assert set(facts["signals"]) == {"spacy", "rensa"}
+    assert set(facts["signals"]) == {"spacy", "numba"}
     assert set(facts["clean_corpus"]) == {"spacy", "phonenumbers", "python-stdnum", "tldextract"}
