@@ -6,21 +6,18 @@ and rules judge density and company, each with its own words to pass over.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from corpus.web.errors import WebCorpusError
-from foundation.language.words import CACHE_CHUNKS, MAX_REMEMBERED
+from corpus.web.vocabulary import RUN
 
 COMPANY_CHARACTERS = 100
 """Two hits this near each other, of different words, are in company: about a sentence (this project's choice)."""
-
-_RUN = re.compile(r"\w+")
 
 
 class WordHits(NamedTuple):
@@ -56,24 +53,6 @@ def read_word_list(path: Path) -> tuple[str, ...]:
     return tuple(words)
 
 
-class _Chunks(dict[str, tuple[str, ...]]):
-    """Words that may begin in a chunk between white space, in lower case; a memo that never changes a result."""
-
-    def __init__(self, by_run: Mapping[str, Sequence[str]]) -> None:
-        self._by_run = by_run
-
-    def __missing__(self, chunk: str) -> tuple[str, ...]:
-        words = tuple(word for run in _RUN.findall(chunk) for word in self._by_run.get(run, ()))
-        if len(chunk) <= MAX_REMEMBERED:
-            self[chunk] = words
-        return words
-
-    def limit(self) -> None:
-        """Forget everything once there is too much of it."""
-        if len(self) >= CACHE_CHUNKS:
-            self.clear()
-
-
 class BadWordFinder:
     """Finds words of lists where they stand between characters that are no letters, digits or ``_``, as C4's rule does."""
 
@@ -85,14 +64,17 @@ class BadWordFinder:
         self._by_run: dict[str, list[str]] = {}
         self._signs: list[str] = []
         for word in self._lists:
-            run = _RUN.search(word)
+            run = RUN.search(word)
             (self._by_run.setdefault(run[0], []) if run else self._signs).append(word)
-        self._known = _Chunks(self._by_run)
 
-    def find(self, lowered: str) -> BadWords:
-        """All hits in a text, which is given in lower case."""
-        self._known.limit()
-        candidates = set(chain.from_iterable(map(self._known.__getitem__, lowered.split())))
+    @property
+    def runs(self) -> frozenset[str]:
+        """What the words begin with: a text that holds none of these runs of letters and digits holds none of the words."""
+        return frozenset(self._by_run)
+
+    def find(self, lowered: str, runs: Set[str]) -> BadWords:
+        """All hits in a text, which is given in lower case with those of the ``runs`` that it holds."""
+        candidates = {word for run in runs for word in self._by_run.get(run, ())}
         candidates.update(sign for sign in self._signs if sign in lowered)
         places = sorted((place, word) for word in candidates for place in _places(word, lowered))
         counts = Counter(word for _, word in places)

@@ -30,8 +30,13 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 """C4 (c4_utils of tensorflow/datasets); the fork of c4nlpreproc has the same."""
 _C4_ENDS = (".", "?", "!", '"')
 _JAVASCRIPT = "javascript"
-_SCRIPT_HINTS = (_JAVASCRIPT, "document.write", "function", "window.")
-_SCRIPT = re.compile(r"javascript|document\.write|function\s*\(|window\.\w+\s*=")
+_SCRIPTS = {
+    _JAVASCRIPT: re.compile(_JAVASCRIPT),
+    "document.write": re.compile(r"document\.write"),
+    "function": re.compile(r"function\s*\("),
+    "window.": re.compile(r"window\.\w+\s*="),
+}
+"""Patterns by what each begins with, which is looked for first: it is found much faster."""
 _OTHER_LINE_ENDS = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _LAST_SPACE = 0x3000
 
@@ -98,7 +103,7 @@ class LineMarks:
 
     def _mark_phrases(self, texts: Sequence[str], lowered: str, policy: Sequence[str], flags: np.ndarray) -> None:
         placeholder = [phrase for phrase in self._phrases.placeholder if phrase in lowered]
-        script = any(hint in lowered for hint in _SCRIPT_HINTS)
+        script = [pattern for hint, pattern in _SCRIPTS.items() if hint in lowered and pattern.search(lowered)]
         if not (policy or placeholder or script):
             return
         for place, text in enumerate(texts):
@@ -109,7 +114,7 @@ class LineMarks:
                 flags[place] |= FLAG_BITS["placeholder"]
             if script and _JAVASCRIPT in line:
                 flags[place] |= FLAG_BITS["javascript"]
-            if script and _SCRIPT.search(line):
+            if any(pattern.search(line) for pattern in script):
                 flags[place] |= FLAG_BITS["script"]
 
     def _table(self) -> np.ndarray:

@@ -6,48 +6,45 @@ Shares are of characters of the whole text, line ends included, so that FineWeb-
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 TOP_SIZES = (2, 3, 4)
 DUPLICATED_SIZES = (5, 6, 7, 8, 9, 10)
-_LINES = re.compile(r"\n+")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 
 
-def duplicate_lines(text: str) -> tuple[float, float]:
-    """Share of lines that stood before, and share of the text's characters in them; empty lines do not count."""
-    lines = _LINES.split(text)
-    repeated, characters = _repeated(lines)
-    return repeated / len(lines), characters / max(len(text), 1)
+def duplicate_lines(text: str, lines: Sequence[str]) -> tuple[float, float, float]:
+    """Of a text and its lines, what stood before: share of lines; share of the text's characters in them; and characters of lines
+    that are not blank over all characters but line ends (FineWeb, char_dup_ratio).
+
+    datatrove splits at ``\\n+`` for the first two: an empty line counts only at the beginning and at the end.
+    """
+    seen: set[str] = set()
+    repeated = characters = blank = count = 0
+    for line in lines:
+        if line:
+            count += 1
+            if line in seen:
+                repeated += 1
+                characters += len(line)
+                blank += len(line) if line.isspace() else 0
+            seen.add(line)
+    edges = (not lines[0]) + (len(lines) > 1 and not lines[-1])
+    total = max(len(text), 1)
+    filled = max(len(text) - len(lines) + 1, 1)
+    return (repeated + (edges > 1)) / (count + edges), characters / total, (characters - blank) / filled
 
 
 def duplicate_paragraphs(text: str) -> tuple[float, float]:
-    """The same of paragraphs, which empty lines part."""
+    """Share of paragraphs that stood before, and share of the text's characters in them; empty lines part them."""
     if "\n\n" not in text:
         return 0.0, 0.0
     paragraphs = _PARAGRAPHS.split(text.strip())
-    repeated, characters = _repeated(paragraphs)
+    repeated = len(paragraphs) - len(set(paragraphs))
+    characters = sum(map(len, paragraphs)) - sum(map(len, set(paragraphs)))
     return repeated / len(paragraphs), characters / len(text)
-
-
-def duplicate_line_characters(lines: Sequence[str]) -> float:
-    """Characters of repeated non-empty lines over all characters but line ends (FineWeb, char_dup_ratio)."""
-    _, characters = _repeated(line for line in lines if line and not line.isspace())
-    return characters / max(sum(map(len, lines)), 1)
-
-
-def _repeated(elements: Iterable[str]) -> tuple[int, int]:
-    """Elements that stood before, and their characters."""
-    seen: set[str] = set()
-    repeated = characters = 0
-    for element in elements:
-        if element in seen:
-            repeated += 1
-            characters += len(element)
-        seen.add(element)
-    return repeated, characters
 
 
 def ngram_shares(words: np.ndarray, lengths: np.ndarray, characters: int) -> dict[str, float]:
@@ -68,6 +65,7 @@ def ngram_shares(words: np.ndarray, lengths: np.ndarray, characters: int) -> dic
     ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)))
     found: dict[str, float] = {}
     grams = words
+    repeated = 1
     for size in range(2, max(DUPLICATED_SIZES) + 1):
         grams = next_grams(grams, words, size)
         if size in TOP_SIZES:
@@ -75,5 +73,7 @@ def ngram_shares(words: np.ndarray, lengths: np.ndarray, characters: int) -> dic
             length = int(ends[first + size] - ends[first]) + size - 1 if count else 0
             found[f"top_{size}_gram_share"] = length * count / total
         if size in DUPLICATED_SIZES:
-            found[f"duplicated_{size}_gram_share"] = duplicated_characters(grams, ends, size) / total
+            # What never stands twice does not stand twice with a word more.
+            repeated = repeated and duplicated_characters(grams, ends, size)
+            found[f"duplicated_{size}_gram_share"] = repeated / total
     return found

@@ -26,7 +26,6 @@ from corpus.web.mojibake import mojibake
 from corpus.web.repetition import (
     DUPLICATED_SIZES,
     TOP_SIZES,
-    duplicate_line_characters,
     duplicate_lines,
     duplicate_paragraphs,
     ngram_shares,
@@ -75,6 +74,7 @@ SHARES = (
     "brace_share",
     "upper_case_share",
     "digit_share",
+    "mojibake_per_word",
     "bad_word_share",
 )
 FLAGS = ("placeholder",)
@@ -123,11 +123,12 @@ class SignalRun:
 class SignalMeter:
     """Measures texts of one language."""
 
-    def __init__(self, run: SignalRun, vocabulary: Vocabulary) -> None:
+    def __init__(self, run: SignalRun, bad_words: BadWordFinder, vocabulary: Vocabulary) -> None:
+        """``vocabulary`` looks out for what ``bad_words`` begin with; see ``make_meter``."""
         self._run = run
         self._vocabulary = vocabulary
         self._marks = LineMarks(run.phrases)
-        self._bad_words = BadWordFinder(run.word_lists) if run.word_lists else None
+        self._bad_words = bad_words
 
     def measure(self, text: str) -> dict[str, Any]:
         """One row of the table but for the document id."""
@@ -141,6 +142,7 @@ class SignalMeter:
         words = self._vocabulary(text.split())
         policy = self._policy_hits(lowered)
         lines = self._marks.lines(text, texts, lowered, [hit.word for hit in policy])
+        broken = mojibake(text)
         copies = hashes(text, self._run.settings)
         row = {
             **_of_words(text, words),
@@ -148,8 +150,9 @@ class SignalMeter:
             **_repetition(text, texts, words),
             "policy_phrases": sum(hit.hits for hit in policy),
             "policy_hits": [hit._asdict() for hit in policy],
-            **self._of_lists(lowered, max(len(words.lengths), 1)),
-            "mojibake": mojibake(text),
+            **self._of_lists(lowered, words),
+            "mojibake": broken,
+            "mojibake_per_word": broken / max(len(words.lengths), 1),
             "classifier_scores": [classifier.row(text) for classifier in self._run.classifiers],
             "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
             "normalized_sha256": copies.normalized_sha256,
@@ -187,11 +190,11 @@ class SignalMeter:
             if phrase in lowered
         ]
 
-    def _of_lists(self, lowered: str, words: int) -> dict[str, Any]:
+    def _of_lists(self, lowered: str, words: TextWords) -> dict[str, Any]:
         """Hits of word lists; null where there is none."""
         found: dict[str, Any] = {"bad_word_hits": [], **dict.fromkeys(NEED_WORD_LISTS)}
-        if self._bad_words is not None:
-            bad = self._bad_words.find(lowered)
+        if self._run.word_lists:
+            bad = self._bad_words.find(lowered, words.watched)
             counts = {hit.word: hit.hits for hit in bad.hits}  # a word of two lists counts once
             total = sum(counts.values())
             found |= {
@@ -199,7 +202,7 @@ class SignalMeter:
                 "bad_words": total,
                 "bad_word_kinds": len(counts),
                 "bad_words_in_company": bad.in_company,
-                "bad_word_share": total / words,
+                "bad_word_share": total / max(len(words.lengths), 1),
             }
         return found
 
@@ -208,49 +211,53 @@ def _of_words(text: str, words: TextWords) -> dict[str, Any]:
     """Measures over words. ``words`` counts those that are not punctuation alone, as Gopher's rule does."""
     total = max(len(words.lengths), 1)
     characters = max(len(text), 1)
-    real = int(words.words.sum())
     hashes_, ellipses = text.count("#"), text.count("...") + text.count("…")
     return {
         "characters": len(text),
-        "words": real,
+        "words": words.words,
         "stop_words": words.stop_words,
         "exact_stop_words": words.exact_stop_words,
-        "mean_word_length": int(words.lengths[words.words].sum()) / max(real, 1),
-        "alphabetic_word_share": int(words.alphabetic.sum()) / total,
+        "mean_word_length": words.word_characters / max(words.words, 1),
+        "alphabetic_word_share": words.alphabetic / total,
         "symbol_per_word": (hashes_ + ellipses) / total,
         "hash_per_word": hashes_ / total,
         "ellipsis_per_word": ellipses / total,
         "brace_share": (text.count("{") + text.count("}")) / characters,
-        "upper_case_share": int(words.upper.sum()) / characters,
-        "digit_share": int(words.digits.sum()) / characters,
+        "upper_case_share": words.upper / characters,
+        "digit_share": words.digits / characters,
     }
 
 
 def _repetition(text: str, texts: list[str], words: TextWords) -> dict[str, float]:
-    line_share, character_share = duplicate_lines(text)
+    line_share, character_share, filled_share = duplicate_lines(text, texts)
     paragraph_share, paragraph_character_share = duplicate_paragraphs(text)
     return {
         "duplicate_line_share": line_share,
         "duplicate_line_character_share": character_share,
         "duplicate_paragraph_share": paragraph_share,
         "duplicate_paragraph_character_share": paragraph_character_share,
-        "duplicate_characters_share": duplicate_line_characters(texts),
+        "duplicate_characters_share": filled_share,
         **ngram_shares(words.hashes, words.lengths, len(text)),
     }
 
 
 @lru_cache(maxsize=1)
-def _vocabulary(tokenizer: str, stop_words: tuple[str, ...]) -> Vocabulary:
+def _vocabulary(tokenizer: str, stop_words: tuple[str, ...], watched: frozenset[str]) -> Vocabulary:
     """One for all shards of a process, so that each need not meet the words of its language anew."""
-    return Vocabulary(load_tokenizer(tokenizer), stop_words)
+    return Vocabulary(load_tokenizer(tokenizer), stop_words, watched)
+
+
+def make_meter(run: SignalRun) -> SignalMeter:
+    """A meter with everything that it looks words up in."""
+    bad_words = BadWordFinder(run.word_lists or {})
+    return SignalMeter(run, bad_words, _vocabulary(run.words.tokenizer, run.words.stop_words, bad_words.runs))
 
 
 def measure_shard(shard: list[Any], output: Path, run: SignalRun) -> None:
     """Measure the rows ``[file, start, rows]`` of a documents file into one Parquet file."""
     path, start, rows = shard
-    meter = SignalMeter(run, _vocabulary(run.words.tokenizer, run.words.stop_words))
     frame = pl.scan_parquet(path).select("document_id", "text").slice(start, rows).collect()
-    pq.write_table(signal_table(frame.iter_rows(), meter), output, compression="zstd")
+    pq.write_table(signal_table(frame.iter_rows(), make_meter(run)), output, compression="zstd")
 
 
 def signal_table(texts: Iterable[tuple[str, str]], meter: SignalMeter) -> pa.Table:

@@ -96,7 +96,7 @@ def _ends_sentence(text: str, start: int, mark: re.Match[str], settings: Sentenc
         return True
     if _ONLY_NUMBER.fullmatch(text, start, mark.end()):
         return False
-    before = text[max(start, mark.end() - _TAIL) : mark.end()]
+    before = text[max(start, mark.end() - _TAIL) : mark.end()].rsplit(None, 1)[-1]
     if _INITIALS.search(before):
         return False
     word = _LAST_WORD.search(before)

@@ -21,11 +21,9 @@ from corpus.web.minhash import bands, normalised_words, signature
 from corpus.web.repetition import DUPLICATED_SIZES, TOP_SIZES, duplicate_lines, duplicate_paragraphs, ngram_shares
 from corpus.web.rules import load_rules
 from corpus.web.settings import SignalSettings
-from corpus.web.signals import SIGNALS, SignalMeter, SignalRun, signal_table
-from corpus.web.vocabulary import Vocabulary
+from corpus.web.signals import SIGNALS, SignalMeter, SignalRun, make_meter, signal_table
 from foundation.language.overlap import OverlapIndex
 from foundation.language.settings import LanguageSettings
-from foundation.language.words import load_tokenizer
 from foundation.settings import PROFILES_ROOT
 
 RULES = PROFILES_ROOT / "rules" / "transumanza.yaml"
@@ -41,7 +39,7 @@ PROSE = (
 @pytest.fixture(scope="module")
 def meter(language: LanguageSettings) -> SignalMeter:
     run = SignalRun(SignalSettings(), language.words, language.phrases)
-    return SignalMeter(run, Vocabulary(load_tokenizer(language.words.tokenizer), language.words.stop_words))
+    return make_meter(run)
 
 
 def verdict(meter: SignalMeter, text: str, rules: Path = RULES) -> dict:
@@ -100,7 +98,8 @@ def test_any_text_can_be_measured(meter: SignalMeter, text: str) -> None:
 
 
 def test_repetition_by_hand() -> None:
-    assert duplicate_lines("a\nbb\na\n\nbb") == (0.5, 3 / 10)
+    for text, expected in (("a\nbb\na\n\nbb", (0.5, 3 / 10, 3 / 6)), ("\n\n", (0.5, 0, 0)), ("", (0, 0, 0)), ("\na\n \n ", (0.25, 1 / 6, 0))):
+        assert duplicate_lines(text, text.split("\n")) == expected
     assert duplicate_paragraphs("a\n\nbb\n\n\na") == (1 / 3, 1 / 9) and duplicate_paragraphs("a\na") == (0.0, 0.0)
     assert shares(["a", "b", "a", "b"], 10)["top_2_gram_share"] == 3 * 2 / 10
     assert shares(list("abcdeabcde"), 10)["duplicated_5_gram_share"] == 0.5
