@@ -47,7 +47,8 @@ def build_clean_corpus(context: StageContext) -> StageReport:
     finished = _finished(context, settings, present, judged)
     summary = CleanSummary(label)
     with contextlib.ExitStack() as stack:
-        text, ledger = stack.enter_context(context.staging.table(TEXT)), stack.enter_context(context.staging.table(LEDGER))
+        # Tables are listed in the order in which they are completed: the last one opened is the first, and the main one.
+        ledger, text = stack.enter_context(context.staging.table(LEDGER)), stack.enter_context(context.staging.table(TEXT))
         for rows in finished.ranges():
             by_split = finished.text(rows)
             for split, part in by_split.items():

@@ -51,6 +51,7 @@ def test_the_whole_line(
     }  # fmt: skip
     documents, clean = line["documents"].published, line["clean_corpus"].published
     ledger, text = clean.read("ledger"), clean.read("text")
+    assert clean.tables == ("text", "ledger") and clean.rows == text.height
     assert ledger.height == documents.rows and ledger["kept"].sum() == text.height
     reasons = dict(zip(ledger["url"], ledger["reason"], strict=True))
     assert reasons["https://www.quaderni-di-scuola.example/storia/mulini.html"] == "benchmark_overlap"
