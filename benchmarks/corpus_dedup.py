@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import yaml
 
 from benchmarks.dedup_input import Pair, boilerplate, jaccard, page_texts, planted, sentences, write_made_signals
 from benchmarks.peers import DATATROVE, peer_python
+from benchmarks.running import run_side
 from corpus.web.settings import SignalSettings
 from foundation.settings import PROFILES_ROOT
 
@@ -70,7 +70,7 @@ def _speed(folder: Path, cache: Path, texts: Sequence[str]) -> dict[str, Any]:
     python = peer_python("datatrove", DATATROVE, cache / "peers")
     language = str(yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8"))["code"])
     source = _write(texts, folder / "pages.jsonl")
-    stock = _run([str(python), str(ROOT / "benchmarks" / "peers" / "datatrove_minhash.py"), str(source), str(folder / "stock"), language])
+    stock = run_side([str(python), str(ROOT / "benchmarks" / "peers" / "datatrove_minhash.py"), str(source), str(folder / "stock"), language])
     ours = _ours("texts", source, folder / "pages")
     totals = {name: side["signature_seconds"] + side["cluster_seconds"] for name, side in (("stock", stock), ("ours", ours))}
     return {
@@ -146,14 +146,9 @@ def _write(texts: Sequence[str], path: Path) -> Path:
 
 def _ours(kind: str, source: Path, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True)
-    return _run([sys.executable, "-m", "benchmarks.dedup_run", kind, str(source), str(folder)])
+    return run_side([sys.executable, "-m", "benchmarks.dedup_run", kind, str(source), str(folder)])
 
 
-def _run(command: list[str]) -> dict[str, Any]:
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    if run.returncode:
-        raise RuntimeError(f"{' '.join(command[:3])} failed:\n{run.stderr[-2000:]}")
-    return dict(json.loads(run.stdout.strip().splitlines()[-1]))
 
 
 def _table(measured: dict[str, Any]) -> str:

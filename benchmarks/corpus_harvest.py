@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +23,7 @@ import yaml
 
 from benchmarks.harvest_input import load_pages, mix, write_pages
 from benchmarks.peers import DATATROVE, peer_python
+from benchmarks.running import run_side
 from foundation.language.identification import LID176
 from foundation.language.settings import LanguageSettings
 from foundation.settings import PROFILES_ROOT
@@ -105,14 +105,14 @@ class _Sides:
             str(self._folder / name), str(self._fresh(f"stock-{name}")), str(self._model), f"{language.identification.label},{language.code}",
             ",".join(language.words.stop_words), str(self._pages_file(f"stock-{name}")),
         ]  # fmt: skip
-        return self._run([str(self._python), str(ROOT / "benchmarks" / "peers" / "datatrove_recipe.py"), *arguments])
+        return run_side([str(self._python), str(ROOT / "benchmarks" / "peers" / "datatrove_recipe.py"), *arguments])
 
     def ours(self, name: str, extractor: str) -> dict[str, Any]:
         """The stages on an input."""
         home = self._fresh(f"{extractor}-{name}")
         (home / "cache").symlink_to(self._cache.resolve())
         arguments = [str((self._folder / name).resolve()), str(home), extractor, str(self._pages_file(f"{extractor}-{name}"))]
-        return self._run([sys.executable, "-m", "benchmarks.harvest_run", *arguments])
+        return run_side([sys.executable, "-m", "benchmarks.harvest_run", *arguments])
 
     def pages(self, run: str) -> set[str]:
         """Addresses that a run kept."""
@@ -127,12 +127,6 @@ class _Sides:
     def _pages_file(self, run: str) -> Path:
         return self._folder / f"{run}.pages"
 
-    @staticmethod
-    def _run(command: list[str]) -> dict[str, Any]:
-        run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-        if run.returncode:
-            raise RuntimeError(f"{' '.join(command[:3])} failed:\n{run.stderr[-2000:]}")
-        return dict(json.loads(run.stdout.strip().splitlines()[-1]))
 
 
 def _table(measured: dict[str, Any]) -> str:

@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +26,7 @@ import yaml
 
 from benchmarks.harvest_input import TARGET
 from benchmarks.peers import DATATROVE, peer_python
+from benchmarks.running import run_side
 from foundation.language.settings import LanguageSettings
 from foundation.settings import PROFILES_ROOT
 from foundation.sources.debian import DebianPackages
@@ -65,7 +65,7 @@ def measure(folder: Path, cache: Path, documents: int, word_lists: Path | None) 
     lists = ",".join(str(word_lists / name) for name in ("it", "en")) if word_lists else ""
     peer = [str(python), str(ROOT / "benchmarks" / "peers" / "datatrove_filters.py"), str(texts), str(met), str(_settings(folder)), str(folder / "peer.json")]
     own = [sys.executable, "-m", "benchmarks.signals_run", str(texts), str(met), lists, str(folder / "own.json")]
-    runs = [(_run(peer), _run(own)) for _ in range(RUNS)]
+    runs = [(run_side(peer), run_side(own)) for _ in range(RUNS)]
     stock = min((run for run, _ in runs), key=lambda run: sum(run["cpu_seconds"].values()))
     ours = min((run for _, run in runs), key=lambda run: run["cpu_seconds"])
     agreement = _agreement(folder)
@@ -140,11 +140,6 @@ def _agreement(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _run(command: list[str]) -> dict[str, Any]:
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    if run.returncode:
-        raise RuntimeError(f"{' '.join(command[:3])} failed:\n{run.stderr[-2000:]}")
-    return dict(json.loads(run.stdout.strip().splitlines()[-1]))
 
 
 def _table(measured: dict[str, Any]) -> str:

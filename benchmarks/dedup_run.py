@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.running import cpu_seconds
 from corpus.web.duplicates import CLUSTERS, Clusters, cluster
 from corpus.web.duplicates.links import read_links
 from corpus.web.minhash import hashes
@@ -36,7 +36,7 @@ def _texts(source: Path, folder: Path) -> dict[str, Any]:
     # As the peer loads its tokenizer before: the compiled loops, and what Arrow imports with its first list.
     hashes("una frase che fa partire il compilatore", settings)
     pa.array([[1]], pa.list_(pa.uint32()))
-    before = _cpu_seconds()
+    before = cpu_seconds()
     found = [hashes(text, settings) for text in texts]
     table = pa.table(
         {
@@ -47,10 +47,10 @@ def _texts(source: Path, folder: Path) -> dict[str, Any]:
         }
     )
     pq.write_table(table, folder / "signals.parquet", compression="zstd", row_group_size=16_384)
-    signatures = _cpu_seconds() - before
-    before = _cpu_seconds()
+    signatures = cpu_seconds() - before
+    before = cpu_seconds()
     clusters = _cluster(folder / "signals.parquet", folder)
-    clustering = _cpu_seconds() - before
+    clustering = cpu_seconds() - before
     sets = pq.read_table(sorted((folder / "table").glob("*.parquet"))).column("cluster_id").to_pylist()
     links = np.concatenate([read_links(path).pairs for path in sorted((folder / "work" / "near").glob("*.npz"))])
     pairs = np.unique(np.sort(links, axis=1), axis=0)
@@ -66,7 +66,7 @@ def _texts(source: Path, folder: Path) -> dict[str, Any]:
 
 
 def _table(source: Path, folder: Path) -> dict[str, Any]:
-    wall, before = time.perf_counter(), _cpu_seconds()
+    wall, before = time.perf_counter(), cpu_seconds()
     start = _peak_bytes()
     clusters = _cluster(source, folder)
     work = sum(path.stat().st_size for path in (folder / "work").rglob("*") if path.is_file())
@@ -77,7 +77,7 @@ def _table(source: Path, folder: Path) -> dict[str, Any]:
         "start_bytes": start,
         "peak_bytes": _peak_bytes(),
         "work_bytes": work,
-        "cpu_seconds": _cpu_seconds() - before,
+        "cpu_seconds": cpu_seconds() - before,
         "wall_seconds": time.perf_counter() - wall,
     }
 
@@ -96,10 +96,6 @@ def _peak_bytes() -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
-
-def _cpu_seconds() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from benchmarks.running import cpu_seconds
 from corpus.web.settings import DocumentSettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
 from foundation.language.settings import LanguageSettings
@@ -45,9 +46,9 @@ def main(warcs: str, home: str, extractor: str, pages_file: str) -> None:
     )
     for asset, partition in (("benchmark_sets", None), ("snapshot", CRAWL)):
         run_stage(graph[asset], graph, workplace, partition)
-    wall, before = time.perf_counter(), _cpu_seconds()
+    wall, before = time.perf_counter(), cpu_seconds()
     results = {asset: run_stage(graph[asset], graph, workplace, CRAWL) for asset in ("documents", "signals", "decisions")}
-    seconds = _cpu_seconds() - before
+    seconds = cpu_seconds() - before
     documents = results["documents"].published
     Path(pages_file).write_text("\n".join(documents.read("documents")["url"]), encoding="utf-8")
     print(
@@ -74,10 +75,6 @@ def _no_benchmarks() -> Stage:
 
     return Stage("benchmark_sets", "1", "evalita", build, tables=(_ITEMS,))
 
-
-def _cpu_seconds() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 if __name__ == "__main__":
