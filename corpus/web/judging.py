@@ -57,7 +57,9 @@ def judged_documents(version: PublishedVersion, identification: IdentificationSe
 def columns_for(rules: RuleSet, rights: Rights) -> list[str]:
     """Columns of signals and documents that judging by these rules reads; no others need to be loaded."""
     named = {threshold.signal for rule in rules.documents for threshold in (rule, *rule.only_where)}
-    wanted = ["document_id", "characters", "words", "line_signals"]
+    wanted = ["document_id", "characters", "words"]
+    if rules.lines or named & (set(LEFT) - {"kept_characters"}):
+        wanted.append("line_signals")
     wanted += [name for name in (*COUNTS, *SHARES, *FLAGS, *FACTS) if name in named and name not in wanted]
     if any(threshold.ignoring for rule in rules.documents for threshold in (rule, *rule.only_where)):
         wanted += [name for name in ("bad_word_hits", "bad_word_share", "bad_words") if name not in wanted]
@@ -83,8 +85,7 @@ def judge(rows: pl.DataFrame, rules: RuleSet, rights: Rights, identification: st
     missing = [name for name in RIGHTS_COLUMNS if rights == "general" and name not in rows.columns]
     if missing:
         raise WebCorpusError(f"documents have no columns {missing}, which `rights: general` judges by; materialize documents again")
-    lines = _judged_lines(rows, rules.lines)
-    left = _left(rows["characters"].to_numpy(), lines)
+    lines, left = _judged_lines(rows, rules.lines)
     failing = _failing_rights(rows) if rights == "general" else {}
     unmeasured: dict[str, int] = {}
     skipped = rules.inapplicable(identification)
@@ -104,11 +105,16 @@ def judge(rows: pl.DataFrame, rules: RuleSet, rights: Rights, identification: st
 
 def rule_values(rows: pl.DataFrame, rules: RuleSet) -> dict[str, np.ndarray]:
     """By rule on documents, the value that it judges in each row; NaN where there is none."""
-    left = _left(rows["characters"].to_numpy(), _judged_lines(rows, rules.lines))
+    _, left = _judged_lines(rows, rules.lines)
     return {rule.id: _values(rows, rule, left) for rule in rules.documents}
 
 
-def _judged_lines(rows: pl.DataFrame, rules: Sequence[LineRule]) -> _Lines:
+def _judged_lines(rows: pl.DataFrame, rules: Sequence[LineRule]) -> tuple[_Lines, dict[str, np.ndarray]]:
+    """The lines, and measures of what is left; where no rule reads lines (``columns_for``) there are none, and all is left."""
+    characters = rows["characters"].to_numpy()
+    if "line_signals" not in rows.columns:
+        nothing, nowhere = np.zeros(0, np.int64), np.zeros(rows.height, np.int64)
+        return _Lines({}, nowhere, nowhere, nothing, nothing, nothing.astype(np.bool_)), {"kept_characters": characters}
     column = rows["line_signals"].rechunk()
     lengths = column.list.len().to_numpy().astype(np.int64)
     ends = np.cumsum(lengths)
@@ -122,7 +128,8 @@ def _judged_lines(rows: pl.DataFrame, rules: Sequence[LineRule]) -> _Lines:
         decided[fails] = number
         if rule.effect == "remove_line":
             removed |= fails
-    return _Lines(values, ends - lengths, ends, np.repeat(np.arange(rows.height), lengths), decided, removed)
+    lines = _Lines(values, ends - lengths, ends, np.repeat(np.arange(rows.height), lengths), decided, removed)
+    return lines, _left(characters, lines)
 
 
 def _line_fails(values: Mapping[str, np.ndarray], rule: LineRule) -> np.ndarray:
@@ -143,8 +150,11 @@ def _left(characters: np.ndarray, lines: _Lines) -> dict[str, np.ndarray]:
 
 def _by_row(values: np.ndarray, lines: _Lines) -> np.ndarray:
     """Sums over the lines of each row."""
-    totals = np.concatenate((np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)))
-    return totals[lines.ends] - totals[lines.starts]
+    sums = np.zeros(len(lines.starts), np.int64)
+    some = np.flatnonzero(lines.ends > lines.starts)
+    if len(some):
+        sums[some] = np.add.reduceat(values, lines.starts[some], dtype=np.int64)
+    return sums
 
 
 def _kept_characters(characters: np.ndarray, filled: np.ndarray, lines: _Lines) -> np.ndarray:

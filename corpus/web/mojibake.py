@@ -2,7 +2,7 @@
 
 Counted are what such a reading makes of the accented letters and signs that Western European text uses: two-byte
 sequences that begin with C2 or C3 (``Ã¨`` for ``è``, ``Â«`` for ``«``), typographic signs of U+2000 to U+20FF (``â€™`` for ``’``),
-the byte-order mark, and U+FFFD. Other lead bytes are left out: ``è…»`` is a good end of a quotation in Italian, and would be one.
+the byte-order mark, and U+FFFD. (In Portuguese, words that end in a capital ``Ã`` are counted too.) Other lead bytes are left out: ``è…»`` is a good end of a quotation in Italian, and would be one.
 """
 
 from __future__ import annotations

@@ -129,6 +129,10 @@ class SignalMeter:
         self._vocabulary = vocabulary
         self._marks = LineMarks(run.phrases)
         self._bad_words = bad_words
+        self._policy: dict[str, list[tuple[str, str]]] = {}  # by their longest word: most texts hold none of these few words
+        for language, phrases in run.phrases.policy.items():
+            for phrase in phrases:
+                self._policy.setdefault(max(phrase.split(), key=len), []).append((language, phrase))
 
     def measure(self, text: str) -> dict[str, Any]:
         """One row of the table but for the document id."""
@@ -183,12 +187,13 @@ class SignalMeter:
         }
 
     def _policy_hits(self, lowered: str) -> list[WordHits]:
-        return [
+        return sorted(
             WordHits(language, phrase, lowered.count(phrase))
-            for language, phrases in sorted(self._run.phrases.policy.items())
-            for phrase in phrases
+            for word, phrases in self._policy.items()
+            if word in lowered
+            for language, phrase in phrases
             if phrase in lowered
-        ]
+        )
 
     def _of_lists(self, lowered: str, words: TextWords) -> dict[str, Any]:
         """Hits of word lists; null where there is none."""

@@ -65,8 +65,6 @@ class Vocabulary:
         self._stop_words = {word: place for place, word in enumerate(dict.fromkeys(stop_words), 1)}
         self._watched = watched
         self._limit = limit
-        self._starts, self._words = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        self._hashes, self._facts = np.zeros(0, np.uint64), np.zeros((0, EXACT_STOP + 1), np.int64)
         self._forget()
 
     def __call__(self, chunks: Sequence[str]) -> TextWords:
@@ -76,60 +74,85 @@ class Vocabulary:
         if len(self._chunks) >= self._limit or self._characters >= MAX_CHARACTERS:
             self._forget()
         numbers = np.fromiter(map(self._chunks.__getitem__, chunks), np.int64, len(chunks))
-        hashes, lengths, sums, seen = look_up(numbers, self._starts, self._words, self._hashes, self._facts, len(self._stop_words))
-        found = self._runs.intersection(chunks) if self._runs else ()
+        if self._new_held:
+            self._settle()
+        hashes, lengths, sums, seen = look_up(
+            numbers, self._starts.array, self._words.array, self._hashes.array, self._facts.array, len(self._stop_words)
+        )
+        found = {chunks[place] for place in np.flatnonzero(self._held.array[numbers]).tolist()}
         watched = frozenset(run for chunk in found for run in RUN.findall(chunk.lower()) if run in self._watched)
         words, characters, alphabetic, upper, digits = map(int, sums)
         stop, exact = map(int, seen)
         return TextWords(hashes, lengths, words, characters, alphabetic, upper, digits, stop, exact, watched)
 
     def learn(self, chunk: str) -> int:
-        """The number of a chunk that is met for the first time."""
-        number = len(self._chunks)
-        if number + 2 > len(self._starts):
-            self._starts = _grown(self._starts, number + 2)
-        numbers = [self._number(word) for word in self._tokenizer.of_chunk(chunk)]
-        start = int(self._starts[number])
-        if start + len(numbers) > len(self._words):
-            self._words = _grown(self._words, start + len(numbers))
-        self._words[start : start + len(numbers)] = numbers
-        self._starts[number + 1] = start + len(numbers)
+        """The number of a chunk that is met for the first time; its words are known to the arrays after the next ``_settle``."""
+        words = [self._number(word) for word in self._tokenizer.of_chunk(chunk)]
+        self._new_words += words
+        self._new_ends.append(self._settled_words + len(self._new_words))
+        self._new_held.append(bool(self._watched) and not self._watched.isdisjoint(RUN.findall(chunk.lower())))
         self._characters += len(chunk)
-        if self._watched and not self._watched.isdisjoint(RUN.findall(chunk.lower())):
-            self._runs.add(chunk)
-        return number
+        return len(self._chunks)
 
     def _forget(self) -> None:
         self._chunks = _Chunks(self)
-        self._characters = 0
-        self._runs: set[str] = set()
+        self._characters = self._settled_words = 0
         self._numbers: dict[str, int] = {}
-        self._starts, self._words = np.zeros(_FIRST_ROWS, np.int64), np.zeros(_FIRST_ROWS, np.int64)
-        self._hashes, self._facts = np.zeros(_FIRST_ROWS, np.uint64), np.zeros((_FIRST_ROWS, EXACT_STOP + 1), np.int64)
+        self._new_words: list[int] = []
+        self._new_ends: list[int] = [0]  # the first chunk begins where nothing ended
+        self._new_held: list[bool] = []
+        self._new_hashes: list[int] = []
+        self._new_facts: list[tuple[int, ...]] = []
+        self._words, self._starts, self._held = _Rows(np.int64), _Rows(np.int64), _Rows(np.bool_)
+        self._hashes, self._facts = _Rows(np.uint64), _Rows(np.int64, EXACT_STOP + 1)
+
+    def _settle(self) -> None:
+        """Put what was learnt into the arrays; all of a text at once, since single items of arrays are slow to set."""
+        self._settled_words += len(self._new_words)
+        pairs = (
+            (self._words, self._new_words), (self._starts, self._new_ends), (self._held, self._new_held),
+            (self._hashes, self._new_hashes), (self._facts, self._new_facts),
+        )  # fmt: skip
+        for rows, new in pairs:
+            rows.extend(new)
+            new.clear()
 
     def _number(self, word: str) -> int:
         number = self._numbers.get(word)
         if number is None:
             number = self._numbers[word] = len(self._numbers)
-            if number >= len(self._hashes):
-                self._hashes, self._facts = _grown(self._hashes, number + 1), _grown(self._facts, number + 1)
             digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            self._hashes[number] = int.from_bytes(digest, "little")
+            self._new_hashes.append(int.from_bytes(digest, "little"))
             letters = word.isalpha()
-            self._facts[number] = (
-                len(word),
-                letters or not PUNCTUATION.issuperset(word),
-                letters or any(map(str.isalpha, word)),
-                0 if word.islower() else sum(map(str.isupper, word)),
-                0 if letters else sum(map(str.isdigit, word)),
-                self._stop_words.get(word.lower().replace("’", "'"), 0),
-                self._stop_words.get(word, 0),
+            self._new_facts.append(
+                (
+                    len(word),
+                    letters or not PUNCTUATION.issuperset(word),
+                    letters or any(map(str.isalpha, word)),
+                    0 if word.islower() else sum(map(str.isupper, word)),
+                    0 if letters else sum(map(str.isdigit, word)),
+                    self._stop_words.get(word.lower().replace("’", "'"), 0),
+                    self._stop_words.get(word, 0),
+                )
             )
         return number
 
 
-def _grown(array: np.ndarray, rows: int) -> np.ndarray:
-    """The array with room for at least so many rows, twice as many as before."""
-    larger = np.zeros((max(rows, 2 * len(array)), *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
-    return larger
+class _Rows:
+    """An array that grows, twice as large each time."""
+
+    def __init__(self, kind: type[np.generic], columns: int | None = None) -> None:
+        self.array = np.zeros(_FIRST_ROWS if columns is None else (_FIRST_ROWS, columns), kind)
+        self._count = 0
+
+    def extend(self, rows: Sequence[object]) -> None:
+        """Add rows at the end."""
+        if not rows:
+            return
+        end = self._count + len(rows)
+        if end > len(self.array):
+            larger = np.zeros((max(end, 2 * len(self.array)), *self.array.shape[1:]), self.array.dtype)
+            larger[: self._count] = self.array[: self._count]
+            self.array = larger
+        self.array[self._count : end] = np.array(rows, self.array.dtype)
+        self._count = end

@@ -346,5 +346,18 @@ def test_judging_many_documents_at_once_is_judging_each(shared_data: Path, meter
         assert together["kept_characters"].to_list() == lefts
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_documents_at_all_are_judged_too(name: str, meter: SignalMeter) -> None:
+    assert frame_of([], meter, name).height == 0
+
+
+def test_the_kernel_marks_lines_as_declared() -> None:
+    from corpus.web import line_kernels as kernel
+
+    bits = {"ended": kernel.ENDED_BIT, "terminal": kernel.TERMINAL_BIT, "c4_ended": kernel.C4_BIT, "brace": kernel.BRACE_BIT}
+    bits |= {"bullet": kernel.BULLET_BIT, "blank": kernel.BLANK_BIT}
+    assert bits == {name: FLAG_BITS[name] for name in bits}
+
+
 def test_the_struct_of_a_line_is_declared_as_it_is_filled() -> None:
     assert tuple(field.name for field in LINE_TYPE.value_type) == LINE_FIELDS and LINE_TYPE.value_type.field(0).type == pa.int32()
