@@ -5,25 +5,90 @@ Belongs here: every choice of sources, engine, structure and gates, each default
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from foundation.settings import Settings, run_key
+from foundation.sources.locations import RequestSettings
+
+_HUB = re.compile(r"(hf://datasets/[^/@]+/[^/@]+@([0-9a-f]{40}))/(.*[^/])")
+"""A dataset of the Hub at a commit, and the files in it."""
 
 
 class SourceFiles(Settings):
     """One set of chats or instructions: where its files are, what they are called, under which licence."""
 
     name: str = Field(description="The set's name in every row.", pattern=r"^[A-Za-z0-9._-]+$")
-    files: str = Field(description="Glob pattern below the user's data folder or the samples; .jsonl or .parquet.")
+    files: str = Field(
+        description="Where its files are: a glob below the user's data folder or the samples, an absolute one, or an address: "
+        "hf://datasets/OWNER/NAME@COMMIT/GLOB with the 40 hex digits of a commit, s3://BUCKET/GLOB, https://HOST/FILE. Files of rows end in .jsonl or "
+        ".json, plain, .gz or .zst, or in .parquet; a dataset's loading script is never run."
+    )
     licence: str = Field(description="SPDX identifier; it goes with every row, and with every translation of it.")
-    revision: str | None = Field(None, description="The set's revision; default: the first 16 hex digits of the file's sha256.")
+    revision: str | None = Field(None, description="The set's revision; default: the Hub's commit, elsewhere the first 16 hex digits of the file's sha256.")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the files lie behind an address."""
+        return "://" in self.files
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of a dataset of the Hub; None elsewhere."""
+        match = _HUB.fullmatch(self.files)
+        return None if match is None else match[2]
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where the files lie, a folder or an address ('' is the user's data folder), and the glob below it."""
+        if (match := _HUB.fullmatch(self.files)) is not None:
+            return match[1], match[3]
+        if not self.is_remote and not Path(self.files).expanduser().is_absolute():
+            return "", self.files
+        fixed = re.split(r"[*?\[]", self.files, maxsplit=1)[0]
+        root = fixed[: fixed.rindex("/")]
+        return root or "/", self.files[len(root) + 1 :]
+
+    @model_validator(mode="after")
+    def _fixed_place(self) -> SourceFiles:
+        if self.files.startswith("hf://"):
+            if _HUB.fullmatch(self.files) is None:
+                raise ValueError(
+                    f"{self.files} does not have the form hf://datasets/OWNER/NAME@COMMIT/GLOB, with the 40 hex digits of a commit (a branch moves, and rows "
+                    "with it); the dataset's page on the Hub shows commits under 'Files and versions', History"
+                )
+            if self.revision is not None:
+                raise ValueError(f"the commit in {self.files} is the set's revision; leave `revision` out")
+        if self.files.startswith(("http://", "https://")) and re.search(r"[*?\[]", self.files):
+            raise ValueError(f"{self.files}: files of an HTTP server cannot be listed; name one file, or for the Hub hf://datasets/OWNER/NAME@COMMIT/GLOB")
+        if self.is_remote and not re.fullmatch(r"[a-z0-9+.-]+://[^/]+/.*[^/]", self.files):
+            raise ValueError(f"{self.files} names no files; an address has the form s3://BUCKET/FOLDER/GLOB")
+        return self
+
+
+class CleaningSettings(Settings):
+    """What is mended or left out of the sources before they are translated; each step can be switched off.
+
+    The words and patterns are those of the language file: ``source_cleaning``, ``source_tasks``, ``source_sentences``.
+    """
+
+    truecasing: bool = Field(
+        True, description="Write capitals at the start of sentences and in the pronoun I: some 5 % of UltraChat has 'Hello. how are you?' (ultrachat_200k's card)."
+    )
+    citation_marks: bool = Field(True, description="Remove '[42]' from contexts and responses, as the data card of databricks-dolly-15k recommends; not from code.")
+    refusals: bool = Field(True, description="Leave out refusals, and answers in which a model speaks of itself ('As an AI language model …').")
+    mojibake: bool = Field(True, description="Leave out texts with broken characters ('Ã©', U+FFFD): engines pass them on.")
+    language_tasks: bool = Field(True, description="Set aside tasks that only have an answer in the source language: rhymes, spelling, word games.")
+    kept_tasks: tuple[str, ...] = Field((), description="Kinds of such tasks (language.source_tasks) that are translated all the same.")
+    request_characters: int = Field(400, ge=50, description="Tasks are looked for in the first and last so many characters of a request: what is between is material.")
+    cut_chats: bool = Field(True, description="Cut a chat before the first exchange that is to be left out, if an exchange remains; false: leave out the chat.")
 
 
 class SourcesSettings(Settings):
-    """Which English sets are read. The user's folder comes first; the samples where it holds none of the files."""
+    """Which English sets are read, and how they are cleaned. The user's folder comes first; the samples where there is nothing else."""
 
     chats: tuple[SourceFiles, ...] = (
         SourceFiles(name="ultrachat", files="chat/ultrachat/*.jsonl", licence="MIT"),
@@ -41,15 +106,15 @@ class SourcesSettings(Settings):
     )
     max_chats: int | None = Field(None, ge=1, description="Draw this many chats by hash of seed and id; null: all.")
     max_instructions: int | None = Field(None, ge=1, description="Draw this many instructions; null: all.")
-    max_characters: int = Field(
-        24_000, ge=100, description="Longer chats and instructions are dropped and counted; UltraChat's longest message is about 22,600 characters."
+    max_characters: int | None = Field(
+        24_000,
+        ge=100,
+        description="Longer instructions are left out, and chats are cut before they pass it; UltraChat's longest message is about 22,600 characters. null: any.",
     )
-    drop_phrases: tuple[str, ...] = Field(
-        ("I do not have emotions", "I don't have opinions"),
-        description="Chats with an answer that holds one are dropped, as in HuggingFaceH4/ultrachat_200k's own preparation.",
-    )
-    remove_citation_marks: bool = Field(
-        True, description="Remove '[42]' from Dolly contexts and responses, as the data card of databricks-dolly-15k recommends."
+    cleaning: CleaningSettings = CleaningSettings()
+    access: RequestSettings = run_key(RequestSettings(), description="How addresses are read.")
+    staged_gb: float = run_key(
+        4.0, gt=0, description="`transumanza fetch` brings sets of the Hub up to this size into the cache; larger ones are read from the Hub when they are built."
     )
 
 

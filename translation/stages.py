@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from foundation.language.identification import IdentificationSettings, load_identifier, model_path
@@ -26,15 +25,13 @@ from translation.settings import (
     EngineSettings,
     GateSettings,
     InstructionsSettings,
-    SourcesSettings,
     TranslationSettings,
 )
-from translation.sources import SourceRows, read_chats, read_instructions, source_files
+from translation.sources.build import source_stages
 from translation.translate import TranslatedText, TranslationRun, translate_texts
 
 _ENGINE = "translation.engine"
 _GATES = "translation.gates"
-_SOURCES = "translation.sources"
 _IDENTIFICATION = "language.identification"
 _SENTENCES = "language.source_sentences"
 S = TypeVar("S", bound=Settings)
@@ -47,34 +44,7 @@ def stages(settings: TranslationSettings) -> tuple[Stage, ...]:
     """The four stages of the workshop; none depends on the settings for its shape."""
     del settings
     return (
-        Stage(
-            asset="source_chats",
-            version="1",
-            group="sources",
-            build=_source_chats,
-            sections=(_SOURCES,),
-            tables=(tables.SOURCE_CHATS,),
-            kinds=("json", "parquet"),
-            description=(
-                "English chats of several turns: UltraChat in the paper (arXiv 2312.09993, section 3), message lists in general, "
-                "or samples written for this project. Checked, without repetitions, drawn by hash where a maximum is set."
-            ),
-            user_files=lambda setup: _paths(setup, "chats"),
-        ),
-        Stage(
-            asset="source_instructions",
-            version="1",
-            group="sources",
-            build=_source_instructions,
-            sections=(_SOURCES,),
-            tables=(tables.SOURCE_INSTRUCTIONS,),
-            kinds=("json", "parquet"),
-            description=(
-                "English instructions with answers: Dolly in the paper (arXiv 2312.09993, section 3), or samples written for this "
-                "project. Checked, without repetitions, drawn by hash where a maximum is set."
-            ),
-            user_files=lambda setup: _paths(setup, "instructions"),
-        ),
+        *source_stages(),
         _translation_stage(
             "translated_chats",
             _translated_chats,
@@ -137,43 +107,6 @@ def _section(setup: StageSetup, path: str, kind: type[S]) -> S:
 def _facts(setup: StageSetup) -> Mapping[str, Any]:
     choice = engine_choice(setup)
     return {"engine": choice.kind, "engine_package": choice.package, "engine_parameters": dict(choice.parameters)}
-
-
-def _paths(setup: StageSetup, kind: str) -> list[Path]:
-    settings = _section(setup, _SOURCES, SourcesSettings)
-    return [path for _, path in source_files(settings, setup.data, kind)]
-
-
-def _source_chats(context: StageContext) -> StageReport:
-    settings = _section(context, _SOURCES, SourcesSettings)
-    found = read_chats(settings, context.data, context.seed)
-    pairs = [(f"**{message['role']}**", message["content"]) for row in found.rows[:2] for message in row["messages"][:4]]
-    messages = sum(len(row["messages"]) for row in found.rows)
-    return _write_source(context, tables.SOURCE_CHATS, found, {"messages": messages}, preview(pairs, ("Role", "Message")))
-
-
-def _source_instructions(context: StageContext) -> StageReport:
-    settings = _section(context, _SOURCES, SourcesSettings)
-    found = read_instructions(settings, context.data, context.seed)
-    pairs = [(row["instruction"], row["response"]) for row in found.rows[:5]]
-    extra = {"with_context": sum(bool(row["context"]) for row in found.rows)}
-    return _write_source(context, tables.SOURCE_INSTRUCTIONS, found, extra, preview(pairs, ("Instruction", "Response")))
-
-
-def _write_source(context: StageContext, spec: TableSpec, found: SourceRows, extra: Mapping[str, int], table: str) -> StageReport:
-    with context.staging.table(spec) as writer:
-        writer.write(found.rows)
-    licences = sorted({row["licence"] for row in found.rows})
-    context.staging.card(f"# {context.asset}\n\n{spec.description} Sources: {dict(sorted(found.by_source.items()))}.", license=_hub(licences))
-    statistics = {
-        "rows": len(found.rows),
-        "read": found.read,
-        "dropped": dict(sorted(found.dropped.items())),
-        "sources": dict(sorted(found.by_source.items())),
-        "origin": found.origin,
-        **extra,
-    }
-    return StageReport(statistics=statistics, previews={"First rows": table})
 
 
 def _translated_chats(context: StageContext) -> StageReport:

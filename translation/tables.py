@@ -16,18 +16,45 @@ def _required(*names: str) -> list[pa.Field]:
 
 _ORIGIN = [*_required("source", "revision", "licence"), pa.field("source_id", _STRING)]
 
+_CHANGES = pa.field("changes", pa.list_(_STRING), nullable=False)
+"""Steps of the cleaning that changed a row, sorted."""
+_TASK = _required("task", "matched")
+"""The kind of a task bound to its language, and the words of the request by which it was told."""
+
 SOURCE_CHATS = TableSpec(
     name="chats",
-    schema=pa.schema([*_required("id"), pa.field("messages", _MESSAGES, nullable=False), *_ORIGIN]),
+    schema=pa.schema(
+        [
+            *_required("id"),
+            pa.field("messages", _MESSAGES, nullable=False),
+            *_ORIGIN,
+            _CHANGES,
+            pa.field("messages_cut", pa.int64(), nullable=False),
+            pa.field("cut_before", _STRING),
+        ]
+    ),
     key=("id",),
-    description="English chats; roles system, user and assistant, ending with an answer.",
+    description="English chats; roles system, user and assistant, ending with an answer. `messages_cut` are missing at the end; `cut_before` says why, where "
+    "it was not for lack of an answer.",
+)
+SET_ASIDE_CHATS = TableSpec(
+    name="set_aside",
+    schema=pa.schema([*_required("id"), pa.field("messages", _MESSAGES, nullable=False), *_ORIGIN, *_TASK]),
+    key=("id",),
+    description="Chats that begin with a task which has no answer in another language, as they were read.",
 )
 
 SOURCE_INSTRUCTIONS = TableSpec(
     name="instructions",
-    schema=pa.schema([*_required("id", "instruction", "context", "response"), pa.field("category", _STRING), *_ORIGIN]),
+    schema=pa.schema([*_required("id", "instruction", "context", "response"), pa.field("category", _STRING), *_ORIGIN, _CHANGES]),
     key=("id",),
     description="English instructions with context (empty where there is none) and response.",
+)
+SET_ASIDE_INSTRUCTIONS = TableSpec(
+    name="set_aside",
+    schema=pa.schema([*_required("id", "instruction", "context", "response"), pa.field("category", _STRING), *_ORIGIN, *_TASK]),
+    key=("id",),
+    description="Instructions that have no answer in another language.",
 )
 
 PROVENANCE = [

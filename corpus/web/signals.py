@@ -22,7 +22,6 @@ from corpus.web.bad_words import BadWordFinder, WordHits
 from corpus.web.classifiers import Classifier
 from corpus.web.lines import FLAG_BITS, LINE_FIELDS, LINE_FLAGS, LineMarks, TextLines
 from corpus.web.minhash import hashes
-from corpus.web.mojibake import mojibake
 from corpus.web.repetition import (
     DUPLICATED_SIZES,
     TOP_SIZES,
@@ -32,6 +31,7 @@ from corpus.web.repetition import (
 )
 from corpus.web.settings import SignalSettings
 from corpus.web.vocabulary import TextWords, Vocabulary
+from foundation.language.mojibake import mojibake
 from foundation.language.settings import PhraseSettings, WordSettings
 from foundation.language.words import load_tokenizer
 from foundation.store import TableSpec

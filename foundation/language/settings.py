@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from foundation.language.identification import IdentificationSettings
 from foundation.language.sentences import SentenceSettings
+from foundation.language.source_language import SourceCleaning, SourceTasks
 from foundation.settings import Settings, run_key
 
 
@@ -51,6 +52,8 @@ class LanguageSettings(Settings):
     phrases: PhraseSettings
     templates: TemplateSettings
     source_sentences: SentenceSettings = Field(SentenceSettings(), description="Sentence ends of the source language of translations.")
+    source_cleaning: SourceCleaning = Field(SourceCleaning(), description="Words and phrases by which texts in the source language are cleaned.")
+    source_tasks: SourceTasks = Field(SourceTasks({}), description="Tasks that have no answer in another language, by kind.")
     prompts: tuple[str, ...] = Field((), description="Fixed prompts answered by every model, to read before and after.")
     defaults: dict[str, Any] = run_key(
         {}, description="Values of a profile that follow from the language; they count in the sections that they fill, not here."

@@ -32,13 +32,9 @@ DOWNLOAD_BYTES = 16 * 1024 * 1024
 T = TypeVar("T")
 
 
-class AccessSettings(Settings):
-    """How crawls are reached; none of it changes a row."""
+class RequestSettings(Settings):
+    """The manners of reading over a network; none of it changes a row."""
 
-    location: str = run_key(
-        "https://data.commoncrawl.org/",
-        description="Where Common Crawl's crawls lie: HTTPS, s3://commoncrawl/, or a folder of the same layout.",
-    )
     concurrency: int = run_key(8, ge=1, description="Requests in flight, per worker.")
     requests_per_second: float = run_key(20.0, gt=0, description="At most this many requests are begun each second, by all workers together.")
     attempts: int = run_key(8, ge=1, description="Times that a request is tried.")
@@ -46,6 +42,15 @@ class AccessSettings(Settings):
     max_backoff_s: float = run_key(120.0, gt=0, description="Longest wait between two attempts.")
     s3_endpoint: str | None = run_key(None, description="URL of an S3-compatible server; null: AWS.")
     s3_anonymous: bool = run_key(False, description="Without credentials; else they come from the environment (AWS_ACCESS_KEY_ID, …).")
+
+
+class AccessSettings(RequestSettings):
+    """How crawls are reached; none of it changes a row."""
+
+    location: str = run_key(
+        "https://data.commoncrawl.org/",
+        description="Where Common Crawl's crawls lie: HTTPS, s3://commoncrawl/, or a folder of the same layout.",
+    )
 
 
 class LocationError(TransumanzaError):
@@ -108,7 +113,7 @@ class Location:
         LocationError: a folder that is not there, an address with a password, or one that no installed file system reads.
     """
 
-    def __init__(self, url: str, access: AccessSettings, sharers: int = 1) -> None:
+    def __init__(self, url: str, access: RequestSettings, sharers: int = 1) -> None:
         self.url = url
         self._access = access
         self._traffic = Traffic()

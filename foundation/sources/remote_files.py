@@ -19,7 +19,7 @@ from foundation.sources.faults import OUTSIDE_ADVICE, Fault, fault_of_error, fau
 if TYPE_CHECKING:
     import aiohttp
 
-    from foundation.sources.locations import AccessSettings
+    from foundation.sources.locations import RequestSettings
 
 DISCARDED_LIMIT = 16 * 1024 * 1024
 """Bytes that are read and thrown away at most to reach a range on a server that sends whole files."""
@@ -51,7 +51,7 @@ class RemoteFiles(Protocol):
         """A file's address for messages."""
 
 
-def remote_files(url: str, access: AccessSettings, count: Count) -> RemoteFiles:
+def remote_files(url: str, access: RequestSettings, count: Count) -> RemoteFiles:
     """Access to a remote root.
 
     Args:
@@ -109,7 +109,7 @@ class HttpFiles:
     its part.
     """
 
-    def __init__(self, url: str, access: AccessSettings, count: Count) -> None:
+    def __init__(self, url: str, access: RequestSettings, count: Count) -> None:
         from fsspec.implementations.http import HTTPFileSystem
 
         self._root = url.rstrip("/")
@@ -242,7 +242,7 @@ class FilesystemFiles:
     a connection broke before any answer, and huggingface_hub waits out some answers about load; neither is counted.
     """
 
-    def __init__(self, url: str, access: AccessSettings, count: Count) -> None:
+    def __init__(self, url: str, access: RequestSettings, count: Count) -> None:
         from fsspec.core import url_to_fs
 
         self._url = url.rstrip("/")
@@ -293,7 +293,7 @@ class FilesystemFiles:
             raise fault_of_error(error) from error
 
 
-def _options(scheme: str, access: AccessSettings) -> dict[str, Any]:
+def _options(scheme: str, access: RequestSettings) -> dict[str, Any]:
     """What a file system is made with; credentials come from the environment."""
     if scheme == "hf":
         # Never the token that a login has left on this machine: what can be read would depend on it unsaid.

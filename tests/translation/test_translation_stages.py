@@ -12,6 +12,7 @@ import pytest
 
 from foundation.language.identification import IdentificationSettings
 from foundation.language.sentences import SentenceSettings
+from foundation.language.source_language import SourceCleaning, SourceTasks
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
 from tests.translation.conftest import PAIRS
@@ -43,6 +44,8 @@ def line(stage_runner: Callable[..., Any], tiny_identifier: Path) -> Callable[..
             **{f"translation.{name}": getattr(top, name) for name in type(top).model_fields},
             "language.identification": IdentificationSettings(model=tiny_identifier, label="it", source_label="en"),
             "language.source_sentences": SentenceSettings(),
+            "language.source_cleaning": SourceCleaning(),
+            "language.source_tasks": SourceTasks({}),
         }
         graph = (Stage(asset="benchmark_sets", version="1", group="evalita", build=benchmark_sets, tables=(ITEMS,)), *stages(top))
         return {stage.asset: stage_runner(graph, sections, stage.asset, data=data, workers=workers) for stage in graph}

@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from corpus.web.errors import WebCorpusError
-from corpus.web.ready.lines import Compression, SourceFile
 from corpus.web.ready.rows import BadReason, BadRow, ReadyRow, json_rows, parquet_rows
 from corpus.web.settings import ReadyCorpus
 from foundation.sources.data import DataFolder
+from foundation.sources.lines import Compression, SourceFile
 from foundation.sources.locations import AccessSettings, Location
 
 __all__ = ["BadReason", "BadRow", "ReadyRow", "check_location", "corpus_files", "file_kind", "read_rows", "ready_location"]

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from corpus.web.errors import WebCorpusError
-from corpus.web.ready.lines import Compression, DamagedFile, SourceFile, TooLong, read_lines
 from corpus.web.settings import ReadyCorpus
+from foundation.sources.lines import Compression, DamagedFile, SourceFile, TooLong, read_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa

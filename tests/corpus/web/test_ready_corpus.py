@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 
 from corpus.web.errors import WebCorpusError
 from corpus.web.ready import files as ready_corpus
-from corpus.web.ready import lines as compressed_lines
 from corpus.web.ready.files import check_location, corpus_files, read_rows, ready_location
 from corpus.web.ready.rows import BadRow, ReadyRow
 from corpus.web.settings import ReadyCorpus
+from foundation.sources import lines as compressed_lines
 from foundation.sources.data import DataFolder
 from foundation.sources.locations import AccessSettings, Location, LocationError
 from tests.hub_server import hub_server

@@ -13,11 +13,11 @@ from corpus.web.bad_words import BadWordFinder, BadWords, WordHits, read_word_li
 from corpus.web.classifiers import resolve_classifiers
 from corpus.web.errors import WebCorpusError
 from corpus.web.judging import columns_for, judge
-from corpus.web.mojibake import mojibake
 from corpus.web.rules import RuleSet, load_rules
 from corpus.web.settings import ClassifierSettings, SignalSettings
 from corpus.web.signals import SignalRun, make_meter, signal_table
 from corpus.web.vocabulary import RUN
+from foundation.language.mojibake import mojibake
 from foundation.language.settings import LanguageSettings
 from foundation.settings import PROFILES_ROOT, file_sha256
 from foundation.sources.data import DataFolder

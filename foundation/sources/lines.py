@@ -119,11 +119,20 @@ def read_lines(source: SourceFile, compression: Compression) -> Iterator[bytes |
     Raises:
         DamagedFile: at the end of what can be read. The piece of a line before the break is not given.
     """
-    blocks = {"none": _plain, "gzip": _inflated, "zstd": _zstd}[compression](source)
-    return _split(blocks)
+    return split_lines(read_blocks(source, compression))
 
 
-def _split(blocks: Iterable[bytes]) -> Iterator[bytes | TooLong]:
+def read_blocks(source: SourceFile, compression: Compression) -> Iterator[bytes]:
+    """What a file holds, unpacked, in blocks of at most some megabytes.
+
+    Raises:
+        DamagedFile: at the end of what can be read.
+    """
+    return {"none": _plain, "gzip": _inflated, "zstd": _zstd}[compression](source)
+
+
+def split_lines(blocks: Iterable[bytes]) -> Iterator[bytes | TooLong]:
+    """The lines of blocks that follow one another, without their line feeds; the last one may lack it."""
     pieces: list[bytes] = []
     held = 0
     for block in blocks:
