@@ -162,7 +162,7 @@ def _corpus() -> tuple[Stage, ...]:
         ),
         Stage(
             "clean_corpus",
-            "2",
+            "3",
             "corpus",
             clean_build.build_clean_corpus,
             sections=("corpus.web.clean", "language.words", "language.identification"),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_project.corpus_report import corpus_versions, report_settings
 from dagster_project.factory import data_folder, make_factory
 from dagster_project.tables import text_table
 from foundation.errors import TransumanzaError
@@ -75,6 +76,41 @@ def what_if(
         rights, identification = profile.corpus.web.decisions.rights, profile.language.identification
         result = judged_again(documents, signals, decisions, loaded, rights, identification, examples)
         typer.echo(json.dumps(result.as_json(), ensure_ascii=False) if as_json else "\n".join(summary(result)))
+
+
+@corpus_app.command()
+def report(
+    output: Annotated[Path | None, typer.Option(help="The folder to write into.", show_default="reports/corpus-PROFILE of the state folder")] = None,
+    examples: Annotated[int, typer.Option(help="Dropped pages to draw for each rule.", min=0)] = 20,
+    sample: Annotated[int, typer.Option(help="Texts in which places and institutions are counted; 0: none.", min=0)] = 20_000,
+) -> None:
+    """Write the report of the corpus (HTML, and Markdown with pictures) and review.csv, the dropped pages to judge by eye."""
+    from corpus.web.report import corpus_report
+    from corpus.web.report.html import key_numbers
+    from corpus.web.report.writing import write_report
+
+    factory = make_factory(offline=True)
+    versions = corpus_versions(factory)
+    computed = corpus_report(versions, report_settings(factory.loaded.profile, examples=examples, sample=sample))
+    written = write_report(computed, versions, output or factory.home / "reports" / f"corpus-{factory.loaded.profile.name}")
+    typer.echo("\n".join(f"{name}: {value}" for name, value in key_numbers(computed)))
+    for remark in (*computed.remarks, *([written.sheet_kept] if written.sheet_kept else [])):
+        typer.secho(remark, fg=typer.colors.YELLOW, err=True)
+    typer.echo("\n".join(str(path) for path in written.files if path.suffix != ".png"))
+
+
+@corpus_app.command()
+def review(
+    sheet: Annotated[Path, typer.Argument(help="review.csv of `corpus report`, with verdicts: right, wrong or unsure.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Read a filled review sheet back: the share of each rule's drops that was right, with its 95 % interval."""
+    from corpus.web.report.precision import lines
+    from corpus.web.report.precision import review as reviewed
+    from corpus.web.report.review_sheet import read_sheet
+
+    found = reviewed(read_sheet(sheet), corpus_versions(make_factory(offline=True)))
+    typer.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else "\n".join(lines(found)))
 
 
 @evalita_app.command()

@@ -142,7 +142,7 @@ def test_failing_gate_stops_what_reads_it(built: Factory) -> None:
 
 def test_report_shows_what_was_made(built: Factory, tmp_path: Path) -> None:
     html = write_report(built, tmp_path / "report.html").read_text(encoding="utf-8")
-    for part in ("Bits per byte", "Ten dropped pages", "Ten translations side by side", "EVALITA", "data:image/png"):
+    for part in ("Bits per byte", "From records to kept words", "Drops by rule", "Ten dropped pages", "Ten translations side by side", "EVALITA", "data:image/png"):
         assert part in html
     assert str(built.home) not in html
     version = built.workplace.store.record("clean_corpus", ref="smoke").version
@@ -205,5 +205,13 @@ def test_commands_answer(built: Factory) -> None:
     url = built.workplace.store.resolve("clean_corpus", ref="smoke").read("text")["url"][0]
     story = call("corpus", "why", url)
     assert story.returncode == 0 and "kept" in story.stdout, story.stderr
+    folder = built.home / "corpus report"
+    report = call("corpus", "report", "--output", str(folder), "--examples", "2")
+    assert report.returncode == 0 and {path.name for path in folder.iterdir()} >= {"report.html", "report.md", "review.csv"}, report.stderr
+    sheet = (folder / "review.csv").read_text(encoding="utf-8").replace(",,,clean_corpus@", ",right,,clean_corpus@")
+    (folder / "review.csv").write_text(sheet, encoding="utf-8")
+    review = call("corpus", "review", str(folder / "review.csv"), "--json")
+    found = json.loads(review.stdout)
+    assert found["overall"]["share"] == 1 and found["overall"]["low"] < 1 and found["unjudged"] == 0, review.stderr
     wrong = call("--set", "sed=1", "status")
     assert wrong.returncode == 1 and "did you mean 'seed'" in wrong.stderr and "Traceback" not in wrong.stderr
