@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from foundation.errors import TransumanzaError
 from foundation.execution import Engine
+from foundation.execution.compiled import keep_below
 from foundation.settings import content_of, file_sha256
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import Downloads
@@ -299,6 +300,7 @@ def run_stage(
         raise StageError(f"{stage.asset} is made per snapshot; name one with --partition: {', '.join(workplace.snapshots)} (got {partition!r}; another one goes into the profile's `snapshots` first)")
     if not stage.partitioned and partition is not None:
         raise StageError(f"{stage.asset} takes no partition; got {partition!r}")
+    keep_below(workplace.home)
     with explained_disk_errors(workplace.home):
         inputs = resolve_inputs(stage, graph, workplace, partition)
         fingerprint = fingerprint_of(stage, workplace, partition, inputs)
@@ -367,7 +369,7 @@ def _build(
     record = workplace.store.commit(record, ref=workplace.profile)
     for gate in record.gates:
         if not gate.passed:
-            logger.warning("%s: gate %s failed: %s, threshold %s", stage.asset, gate.name, gate.value, gate.threshold)
+            logger.warning("%s: a gate failed: %s", stage.asset, gate.verdict)
     return StageResult(record, workplace.store.published(record), reused=False, previews=report.previews, plots=report.plots)
 
 

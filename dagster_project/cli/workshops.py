@@ -14,7 +14,7 @@ from dagster_project.factory import data_folder, make_factory
 from dagster_project.tables import text_table
 from foundation.errors import TransumanzaError
 from foundation.settings import PROFILES_ROOT
-from foundation.store import PublishedVersion
+from foundation.store import NotPublished, PublishedVersion
 
 corpus_app = typer.Typer(help="The web corpus.", no_args_is_help=True)
 translate_app = typer.Typer(help="Translation.", no_args_is_help=True)
@@ -28,6 +28,13 @@ def _resolve(asset: str, partition: str | None = None) -> PublishedVersion:
     return workplace.store.resolve(asset, partition, ref=workplace.profile, allow_failed_gates=list(factory.stages))
 
 
+def _published(asset: str, partition: str | None = None) -> PublishedVersion | None:
+    try:
+        return _resolve(asset, partition)
+    except NotPublished:
+        return None
+
+
 @corpus_app.command()
 def why(url: Annotated[str, typer.Argument(help="The page's address, as it was crawled.")]) -> None:
     """Tell what became of a page, and why: every failing rule with its value and threshold, copies, overlap with benchmarks."""
@@ -35,23 +42,31 @@ def why(url: Annotated[str, typer.Argument(help="The page's address, as it was c
     from corpus.web.story import why as story
 
     profile = make_factory(offline=True).loaded.profile
-    documents = {snapshot: _resolve("documents", snapshot) for snapshot in profile.snapshots}
-    judged = {name: JudgedSnapshot(version, _resolve("signals", name), _resolve("decisions", name)) for name, version in documents.items()}
+    found = {snapshot: _published("documents", snapshot) for snapshot in profile.snapshots}
+    documents = {name: version for name, version in found.items() if version is not None}
+    absent = [name for name, version in found.items() if version is None]
+    if not documents:
+        _resolve("documents", absent[0])  # says what to do
+    judged = {name: JudgedSnapshot(version, _published("signals", name), _published("decisions", name)) for name, version in documents.items()}
     web = profile.corpus.web
     settings = StorySettings(web.decisions, profile.language.identification, web.clean.personal_data)
-    entries = story(url, documents, _resolve("clean_corpus"), judged, settings)
+    entries = story(url, documents, _published("clean_corpus"), judged, settings)
+    unread = f"documents of {', '.join(absent)} are not published, and were not looked through" if absent else ""
     if not entries:
         raise TransumanzaError(
             f"nothing is known of {url}: no document has this address, and it is not among the examples that `documents` keeps of "
-            "skipped pages; look at the spelling, or at the table `skipped` for the counts"
+            f"skipped pages{f'; {unread}' if unread else ''}; look at the spelling, or at the table `skipped` for the counts"
         )
     for entry in entries:
-        what = "kept" if entry["kept"] else f"dropped: {entry['reason']}"
-        typer.echo(f"{entry['url']} [{entry['snapshot']}] {what} (decided by {entry['step']})")
+        outcome = {True: "kept", False: f"dropped: {entry['reason']}", None: "not decided yet"}[entry["kept"]]
+        by = f"decided by {entry['step']}" if entry["kept"] is not None else f"known up to {entry['step']}"
+        typer.echo(f"{entry['url']} [{entry['snapshot']}] {outcome} ({by})")
         for name, value in entry.items():
             if name not in ("url", "snapshot", "kept", "step", "reason") and value not in (None, "", []):
                 listed = isinstance(value, list) and any(len(str(item)) > 40 for item in value)
                 typer.echo(f"  {name.replace('_', ' ')}: {''.join(f'{chr(10)}    {item}' for item in value) if listed else value}")
+    if unread:
+        typer.echo(unread, err=True)
 
 
 @corpus_app.command("what-if")
@@ -70,12 +85,28 @@ def what_if(
     unknown = sorted(set(snapshot or ()) - set(profile.snapshots))
     if unknown:
         raise TransumanzaError(f"--snapshot: the profile has no {unknown}; it has {list(profile.snapshots)}")
-    loaded = load_rules(rules if rules.is_file() else PROFILES_ROOT / rules)
+    loaded = load_rules(_rule_file(rules))
+    rights, identification = profile.corpus.web.decisions.rights, profile.language.identification
+    judged = 0
     for name in snapshot or profile.snapshots:
-        documents, signals, decisions = (_resolve(asset, name) for asset in ("documents", "signals", "decisions"))
-        rights, identification = profile.corpus.web.decisions.rights, profile.language.identification
+        try:
+            documents, signals, decisions = (_resolve(asset, name) for asset in ("documents", "signals", "decisions"))
+        except NotPublished as error:
+            if snapshot or (name == profile.snapshots[-1] and not judged):
+                raise
+            typer.echo(f"{name} is left out: {error}", err=True)
+            continue
+        judged += 1
         result = judged_again(documents, signals, decisions, loaded, rights, identification, examples)
         typer.echo(json.dumps(result.as_json(), ensure_ascii=False) if as_json else "\n".join(summary(result)))
+
+
+def _rule_file(named: Path) -> Path:
+    found = next((path for path in (named, PROFILES_ROOT / named) if path.is_file()), None)
+    if found is None:
+        known = ", ".join(path.relative_to(PROFILES_ROOT).as_posix() for path in sorted((PROFILES_ROOT / "rules").glob("*.yaml")))
+        raise TransumanzaError(f"--rules: there is no file {named}, here or below profiles/; name a rule file, or one of {known}")
+    return found
 
 
 @corpus_app.command()

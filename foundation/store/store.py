@@ -50,7 +50,7 @@ class Store:
         record = self.record(asset, partition, ref=ref)
         failed = [gate for gate in record.gates if not gate.passed]
         if failed and asset not in allow_failed_gates:
-            verdicts = "; ".join(f"{gate.name} is {gate.value}, threshold {gate.threshold}" for gate in failed)
+            verdicts = "; ".join(gate.verdict for gate in failed)
             raise GateFailed(
                 f"{_name(asset, partition)}@{record.version} failed its gates: {verdicts}. Mend its inputs or settings "
                 f"and materialize it again, or allow it by name with `--set allow_failed_gates='[{asset}]'`"
