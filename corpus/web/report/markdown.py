@@ -11,9 +11,10 @@ from corpus.web.report.html import SHOWN_PAGES, key_numbers
 from corpus.web.report.listed_words import ListedWords
 from corpus.web.report.mentions import FOREIGN, TARGET, Mentions
 from corpus.web.report.plots import Plot
-from corpus.web.report.precision import Interval, Review
+from corpus.web.report.precision import Review
 from corpus.web.report.shifts import Shifts
 from corpus.web.report.waterfall import Waterfall
+from foundation.review.intervals import Interval
 
 _PAIRS, _WORDS = 15, 25
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,19 +12,9 @@ import polars as pl
 from corpus.web.errors import WebCorpusError
 from corpus.web.report.review_sheet import FilledSheet, JudgedPage
 from corpus.web.report.versions import CorpusVersions, Coverage, cover, judged_rows
+from foundation.review.intervals import Interval, weighted, wilson
 
-Z = 1.959963984540054
-"""The 97.5 % quantile of the standard normal distribution."""
 _FAULTS_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A share with its 95 % interval."""
-
-    share: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -56,29 +45,6 @@ class Review:
     def as_json(self) -> dict[str, Any]:
         """All figures as JSON values."""
         return asdict(self)
-
-
-def wilson(right: int, judged: int) -> Interval | None:
-    """The share of ``right`` with the score interval of Wilson (1927, Probable inference, the law of succession, and statistical
-    inference, JASA 22), which stays within 0 and 1 and holds for small numbers; None of nothing."""
-    if not judged:
-        return None
-    share, spread = right / judged, Z * Z / judged
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z * math.sqrt(share * (1 - share) / judged + spread / (4 * judged)) / (1 + spread)
-    return Interval(share, max(centre - half, 0.0) if right else 0.0, min(centre + half, 1.0) if right < judged else 1.0)
-
-
-def weighted(parts: Sequence[tuple[int, Interval]]) -> Interval | None:
-    """The mean of shares by weight. Its interval puts those of the parts together as Zou, Huang and Zhang (2009, A note on confidence
-    interval estimation for a linear function of binomial proportions, CSDA 53) do; a part that was all right keeps its doubt so."""
-    total = sum(weight for weight, _ in parts)
-    if not total:
-        return None
-    share = sum(weight * part.share for weight, part in parts) / total
-    below = math.sqrt(sum((weight / total * (part.share - part.low)) ** 2 for weight, part in parts))
-    above = math.sqrt(sum((weight / total * (part.high - part.share)) ** 2 for weight, part in parts))
-    return Interval(share, max(share - below, 0.0), min(share + above, 1.0))
 
 
 def review(sheet: FilledSheet, versions: CorpusVersions) -> Review:

@@ -12,7 +12,7 @@ from corpus.web.report.html import render_html
 from corpus.web.report.markdown import render_markdown
 from corpus.web.report.plots import plots
 from corpus.web.report.precision import Review, review
-from corpus.web.report.review_sheet import read_sheet, sheet_text
+from corpus.web.report.review_sheet import read_sheet, sheet_of
 from corpus.web.report.versions import CorpusVersions
 
 HTML, MARKDOWN, SHEET = "report.html", "report.md", "review.csv"
@@ -44,7 +44,7 @@ def write_report(report: CorpusReport, versions: CorpusVersions, folder: Path) -
     contents |= {MARKDOWN: render_markdown(report, pictures, found).encode(), HTML: render_html(report, pictures, found).encode()}
     if report.drops is not None and kept is None:
         rules = {entry.rule for entry in report.drops.rules}
-        contents[SHEET] = sheet_text((page for page in report.dropped.pages if page.rule in rules), report.coverage.version).encode()
+        contents[SHEET] = sheet_of((page for page in report.dropped.pages if page.rule in rules), report.coverage.version).encode()
     for name, content in contents.items():
         _replace(folder / name, content)
     return WrittenReport(tuple(folder / name for name in contents), found, kept)

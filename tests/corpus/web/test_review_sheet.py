@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from corpus.web.errors import WebCorpusError
 from corpus.web.report import CorpusVersions, corpus_report
 from corpus.web.report.dropped import DroppedPage
-from corpus.web.report.precision import Interval, lines, review, weighted, wilson
-from corpus.web.report.review_sheet import COLUMNS, VERDICTS, guarded, read_sheet, sheet_text, unguarded
+from corpus.web.report.precision import lines, review
+from corpus.web.report.review_sheet import COLUMNS, VERDICTS, read_sheet, sheet_of
 from corpus.web.report.writing import write_report
+from foundation.review.intervals import Interval, weighted, wilson
+from foundation.review.sheets import guarded, unguarded
 from tests.corpus.web.judged_corpus import FIRST, PAGES, SECOND, settings, versions
 
 VERSION = "clean_corpus@0123456789abcdef"
@@ -50,7 +52,7 @@ NOTE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"
 def test_verdicts_come_back_whatever_the_texts(entries: list[tuple[str, str, str]], delimiter: str) -> None:
     texts = [text.encode(errors="replace").decode() for text, _, _ in entries]  # lone surrogates are in no document
     pages = [page(rule=f"=rule{number % 2}", key=f"{number:032d}", text=text, url=text) for number, text in enumerate(texts)]
-    rows = filled(sheet_text(pages, VERSION), {})
+    rows = filled(sheet_of(pages, VERSION), {})
     for row, (_, note, verdict) in zip(rows, entries, strict=True):
         row |= {"verdict": verdict, "note": note}
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +66,7 @@ def test_verdicts_come_back_whatever_the_texts(entries: list[tuple[str, str, str
 
 @given(st.text(st.sampled_from("=+-@＝a1;,\t\n\"' ")))
 def test_no_cell_begins_a_formula_whatever_the_separator(text: str) -> None:
-    row = sheet_text([page(text=text, url=text)], VERSION).removeprefix("\ufeff").split("\n")[1]
+    row = sheet_of([page(text=text, url=text)], VERSION).removeprefix("\ufeff").split("\n")[1]
     cells = [cell for cells in csv.reader([row]) for cell in cells]
     naive = [piece for separator in ",;\t" for piece in row.split(separator)]
     for cell in (*cells, *naive):
@@ -83,7 +85,7 @@ def test_ids_of_digits_stay_text() -> None:
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-16"), (",", "utf-8")])
 def test_what_spreadsheets_save_is_read(tmp_path: Path, delimiter: str, encoding: str) -> None:
-    text = sheet_text([page(), page(key="03", rule="ends")], VERSION)
+    text = sheet_of([page(), page(key="03", rule="ends")], VERSION)
     rows = filled(text.replace(" ⏎ ", " "), {"02": "Right", "03": " UNSURE"}, {"02": "perché è un menù"})
     moved = [{name.upper(): row[name] for name in reversed(COLUMNS)} for row in reversed(rows)]  # columns and rows sorted anew
     sheet = read_sheet(saved(tmp_path / "review.csv", moved, delimiter=delimiter, encoding=encoding))
@@ -100,20 +102,20 @@ def test_what_spreadsheets_save_is_read(tmp_path: Path, delimiter: str, encoding
     ],
 )
 def test_rows_that_cannot_be_read_are_named(tmp_path: Path, change: dict[str, str], message: str) -> None:
-    rows = filled(sheet_text([page(), page(key="03", rule="ends")], VERSION), {"02": "right", "03": "wrong"})
+    rows = filled(sheet_of([page(), page(key="03", rule="ends")], VERSION), {"02": "right", "03": "wrong"})
     with pytest.raises(WebCorpusError, match=message):
         read_sheet(saved(tmp_path / "review.csv", [{**rows[0], **change}, rows[1]]))
 
 
 def test_files_that_are_no_sheet_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "review.csv"
-    with pytest.raises(WebCorpusError, match="cannot be read"):
+    with pytest.raises(SheetError, match="cannot be read"):
         read_sheet(path)
     path.write_text("rule,document_id,note\n")
-    with pytest.raises(WebCorpusError, match="names no column verdict, corpus_version"):
+    with pytest.raises(SheetError, match="names no column verdict, corpus_version"):
         read_sheet(path)
     path.write_bytes(b"PK\x03\x04rest")
-    with pytest.raises(WebCorpusError, match="is a workbook"):
+    with pytest.raises(SheetError, match="is a workbook"):
         read_sheet(path)
 
 
