@@ -20,7 +20,7 @@ from corpus.web.report.precision import lines, review
 from corpus.web.report.review_sheet import COLUMNS, VERDICTS, read_sheet, sheet_of
 from corpus.web.report.writing import write_report
 from foundation.review.intervals import Interval, weighted, wilson
-from foundation.review.sheets import guarded, unguarded
+from foundation.review.sheets import SheetError, guarded, unguarded
 from tests.corpus.web.judged_corpus import FIRST, PAGES, SECOND, settings, versions
 
 VERSION = "clean_corpus@0123456789abcdef"
