@@ -42,7 +42,7 @@ def dropped_examples(
     clean: PublishedVersion, documents: Mapping[str, PublishedVersion], n: int = 10, personal_data: PersonalDataSettings = EVERY_KIND
 ) -> list[dict[str, Any]]:
     """Dropped documents with their reasons, as many different reasons as there are; text is cut to its first 300 characters, and
-    its personal data masked."""
+    its personal data masked; where the rows of documents were pruned, it is what the ledger retains."""
     dropped = clean.scan("ledger").filter(~pl.col("kept")).collect().sort("document_id")
     if dropped.is_empty():
         return []
@@ -50,10 +50,15 @@ def dropped_examples(
     ids = turn["document_id"].to_list()
     texts = pl.concat(
         [
-            version.scan("documents").filter(pl.col("document_id").is_in(ids)).select("document_id", pl.col("text").str.slice(0, 400)).collect()
-            for version in documents.values()
+            pl.DataFrame(schema={"document_id": pl.String, "text": pl.String}),
+            *(
+                version.scan("documents").filter(pl.col("document_id").is_in(ids)).select("document_id", pl.col("text").str.slice(0, 400)).collect()
+                for version in documents.values()
+                if "documents" not in version.pruned
+            ),
         ]
     )
-    texts = texts.with_columns(text=pl.Series([masked(text, personal_data)[:300] for text in texts["text"]], dtype=pl.String))
+    turn = turn.join(texts, on="document_id", how="left", maintain_order="left").with_columns(text=pl.coalesce("text", "dropped_text"))
+    shown = [None if text is None else masked(text[:400], personal_data)[:300] for text in turn["text"]]
     columns = ["url", "reason", "failed_rules", "characters", "text"]
-    return turn.join(texts, on="document_id", how="left", maintain_order="left").select(columns).to_dicts()
+    return turn.with_columns(text=pl.Series(shown, dtype=pl.String)).select(columns).to_dicts()

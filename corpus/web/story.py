@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from corpus.web.decisions import without_lines
+from corpus.web.documents import DOCUMENTS
 from corpus.web.judging import columns_for, judge, judged_documents, rule_values
 from corpus.web.personal_data import masked
 from corpus.web.rules import RIGHTS_RULES, RuleSet, load_rules
@@ -51,6 +52,7 @@ def why(
 
     Documents are looked up in the ledger; pages that never became documents only among the examples that the skipped
     table keeps. Every entry holds snapshot, url, kept, step and reason; samples of text have their personal data masked.
+    Where the rows of documents were pruned, what was measured of a page is left out.
 
     Args:
         url: the address as it was crawled.
@@ -103,6 +105,8 @@ def _published(row: Mapping[str, Any], clean: PublishedVersion) -> dict[str, Any
 
 def _judged(row: Mapping[str, Any], judged: JudgedSnapshot, settings: StorySettings) -> dict[str, Any]:
     """The measures behind the decision. They are those of the profile's rules now, which may have changed since."""
+    if DOCUMENTS.name in judged.documents.pruned:
+        return {"judged": "the text of documents was pruned, so that the ledger alone tells; materialize documents for values and thresholds"}
     key = pl.col("document_id") == row["document_id"]
     rules = load_rules(settings.decisions.rules)
     rights = settings.decisions.rights
