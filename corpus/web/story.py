@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from corpus.web.decisions import without_lines
+from corpus.web.documents import DOCUMENTS
 from corpus.web.errors import WebCorpusError
 from corpus.web.judging import columns_by_table, judge, judged_documents, rule_values
 from corpus.web.personal_data import masked
@@ -58,6 +59,7 @@ def why(
     more. Pages that never became documents are found only among the examples that the skipped table keeps. Every entry holds
     snapshot, url, kept, step (the asset that decided, or the last that is known) and reason; samples of text have their personal
     data masked.
+    Where the rows of documents were pruned, what was measured of a page is left out.
 
     Args:
         url: the address as it was crawled.
@@ -76,6 +78,8 @@ def why(
     in_ledger = list(_in_ledger(url, clean, judged or {}, settings)) if clean is not None else []
     told = [entry["document_id"] for entry in in_ledger]
     for snapshot, version in documents.items():
+        if DOCUMENTS.name in version.pruned:
+            continue  # everything that reads them is built: the ledger knows them all
         wanted = (pl.col("url") == url) & ~pl.col("document_id").is_in(told)
         for row in version.scan("documents").filter(wanted).select(_DOCUMENT_COLUMNS).collect().iter_rows(named=True):
             in_ledger.append(_outside_ledger(row, clean is not None, (judged or {}).get(snapshot), settings))
@@ -150,6 +154,8 @@ def _published(row: Mapping[str, Any], clean: PublishedVersion) -> dict[str, Any
 def _measures(key: str, failed: Sequence[str] | None, judged: JudgedSnapshot, settings: StorySettings) -> dict[str, Any]:
     """The measures behind a decision, or, where ``failed`` is None, behind what the decision would be. They are those of the
     profile's rules now, which may have changed since."""
+    if DOCUMENTS.name in judged.documents.pruned:
+        return {"judged": "the text of documents was pruned, so that the ledger alone tells; materialize documents for values and thresholds"}
     rules = load_rules(settings.decisions.rules)
     document = judged_documents(judged.documents, settings.identification).filter(pl.col("document_id") == key).collect()
     decision = _row_of(judged.decisions, key)

@@ -96,6 +96,7 @@ class BuildRecord:
         """The record in a file.
 
         Raises:
+            FileNotFoundError: there is none.
             StoreError: the file is not a whole build record.
         """
         try:

@@ -53,9 +53,11 @@ def cover(versions: CorpusVersions) -> Coverage:
         WebCorpusError: no snapshot has documents.
     """
     missing = [f"{name}: its documents are not published" for name in versions.snapshots if name not in versions.documents]
-    known = [name for name in versions.snapshots if name in versions.documents]
+    pruned = [name for name in versions.snapshots if name in versions.documents and versions.documents[name].pruned]
+    missing += [f"{name}: the rows of its documents were pruned; materialize documents to bring them back" for name in pruned]
+    known = [name for name in versions.snapshots if name in versions.documents and name not in pruned]
     if not known:
-        raise WebCorpusError(f"no snapshot of {list(versions.snapshots)} has published documents; materialize documents of one first")
+        raise WebCorpusError(f"no snapshot of {list(versions.snapshots)} has published documents with their rows; materialize documents of one first")
     attempts: list[tuple[JudgedBy, Callable[[str], str | None]]] = [("decisions", lambda name: _against_decisions(versions, name))]
     if versions.clean is None:
         missing.append("clean_corpus is not published: duplicates, benchmark overlap and what is kept are unknown")
