@@ -77,7 +77,7 @@ def _corpus(factory: Factory) -> dict[str, Any] | None:
     from corpus.web.report.plots import main_plots
 
     versions = corpus_versions(factory)
-    if not versions.documents:
+    if not any(not version.pruned for version in versions.documents.values()):
         return None
     report = corpus_report(versions, report_settings(factory.loaded.profile, examples=_DROPPED_PAGES, sample=0))
     return {"report": report, "pictures": pictures(main_plots(report)), "dropped": report.dropped.by_turns(_DROPPED_PAGES)}

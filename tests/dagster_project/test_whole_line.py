@@ -198,6 +198,14 @@ def test_commands_answer(built: Factory) -> None:
     assert "record is gone" not in shown.stdout
     verified = call(built, "store", "verify")
     assert verified.returncode == 0 and "are whole" in verified.stdout, verified.stderr
+    tagged = call(built, "store", "tag", "clean_corpus", "first")
+    assert tagged.returncode == 0, tagged.stderr
+    same = call(built, "store", "diff", "clean_corpus", "first", "smoke")
+    assert same.returncode == 0 and "table text: the same" in same.stdout, same.stderr
+    exported = call(built, "store", "export", "clean_corpus", str(built.home / "exported"), "--format", "jsonl", "--table", "text")
+    assert exported.returncode == 0 and {path.name for path in (built.home / "exported/text").iterdir()} == {"train.jsonl", "validation.jsonl"}, exported.stderr
+    collected = call(built, "store", "gc", "--min-age", "0")
+    assert collected.returncode == 0 and "to be removed: 0 versions" in collected.stdout and "nothing was changed" in collected.stdout, collected.stderr
     folder = built.home / "corpus report"
     report = call(built, "corpus", "report", "--output", str(folder), "--examples", "2")
     assert report.returncode == 0 and {path.name for path in folder.iterdir()} >= {"report.html", "report.md", "review.csv"}, report.stderr

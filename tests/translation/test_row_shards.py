@@ -65,7 +65,7 @@ if __name__ == "__main__":
 
 
 def entries(cache: Path) -> int:
-    found = list(cache.rglob("*.sqlite"))
+    found = list((cache / "translations").glob("*.sqlite"))
     try:
         return sqlite3.connect(f"file:{found[0]}?mode=ro", uri=True, timeout=30).execute("SELECT count(*) FROM translations").fetchone()[0] if found else 0
     except sqlite3.OperationalError:  # the table is being made
