@@ -145,18 +145,32 @@ def review(
 
 
 @evalita_app.command()
-def status() -> None:
-    """Say for each task whether its files are there, where to ask for them, and under which licence."""
-    from corpus.evalita.items import status as task_status
+def status(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Names of tasks; default: all.")] = None,
+) -> None:
+    """Say for each task whether its files are there and right, where to ask for them, under which licence, and where they go.
 
-    rows = [
-        (row.task, f"present ({row.origin})" if row.present else "missing", ", ".join(row.licences), "may be released" if row.redistributable else "not for release", row.where)
-        for row in task_status(data_folder())
+    Exits with 1 where a set is incomplete or a file is not the one that its organisers distribute.
+    """
+    from corpus.evalita.status import status as task_status
+    from corpus.evalita.tasks import TASKS, named
+
+    rows = task_status(data_folder(), make_factory(offline=True).loaded.profile.evalita.raw.origin, named(tasks or TASKS))
+    table = [
+        (row.task, f"present ({row.origin})" if row.present else row.state, ", ".join(row.licences), "may be released" if row.redistributable else "not for release", row.where)
+        for row in rows
     ]
-    typer.echo(text_table(("task", "files", "licence", "release", "where to ask"), rows))
+    typer.echo(text_table(("task", "files", "licence", "release", "where to ask"), table))
     typer.echo("\nwhere files go, below TRANSUMANZA_DATA:")
-    for row in task_status(data_folder()):
-        typer.echo(f"  {row.task}: {', '.join(row.put)}")
+    for row in rows:
+        typer.echo(f"  {row.task}: {row.title}{', on request' if row.access == 'request' else ''}")
+        for file in row.files:
+            typer.echo(f"    {file.path} ({file.state})")
+        for question in row.unverified:
+            typer.echo(f"    not verified: {question}")
+    wrong = [row.task for row in rows if row.state in ("incomplete", "changed")]
+    if wrong:
+        raise TransumanzaError(f"files of {', '.join(wrong)} are missing or are not those that were distributed; copy them again from where the table says")
 
 
 @translate_app.command("text")

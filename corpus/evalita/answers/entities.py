@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpus.evalita.answers import folded
+from corpus.evalita.answers.choice import folded
 from corpus.evalita.task import ParseFailure
 
 Entity = list[Any]
@@ -88,7 +88,7 @@ class NumberedMentions:
         return found
 
     def describe(self) -> list[str]:
-        return [*TYPES, "TYPE: mention [number]", NONE]
+        return ["numbered-mentions/1", *TYPES, "TYPE: mention [number]", NONE]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class TaggedMentions:
         return _read(_TAGGED, fields, answer.strip(), kind=1, mention=2, glue=" ")
 
     def describe(self) -> list[str]:
-        return [*TYPES, "[TYPE] mention", NONE]
+        return ["tagged-mentions/1", *TYPES, "[TYPE] mention", NONE]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class SeparatedMentions:
         return _read(_SEPARATED, fields, answer.strip(), kind=2, mention=1, glue="")
 
     def describe(self) -> list[str]:
-        return [*TYPES, "mention$TYPE,", self.none]
+        return ["separated-mentions/1", *TYPES, "mention$TYPE,", self.none]
 
 
 def _read(

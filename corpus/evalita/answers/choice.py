@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from corpus.evalita.task import EvalitaError, Label, ParseFailure
+from corpus.evalita.errors import EvalitaError
+from corpus.evalita.task import Label, ParseFailure
 
 
 def folded(answer: str) -> str:
@@ -44,10 +45,12 @@ class ChoiceAnswer:
         return ParseFailure("unknown_word", answer)
 
     def describe(self) -> list[str]:
-        return list(self.words.values())
+        return ["choice/1", *self.words.values(), *(f"{given} = {word}" for given, word in sorted(self.also.items()))]
 
 
-def yes_or_no(*, yes: Label = 1, no: Label = 0, capital: bool = False) -> ChoiceAnswer:
-    """«sì» and «no»; «si» without accent is read as «sì»."""
-    words = {yes: "Sì", no: "No"} if capital else {yes: "sì", no: "no"}
-    return ChoiceAnswer(words, also={"si": "sì"})
+def yes_or_no(*, yes: Label = 1, no: Label = 0, capital: bool = False, words: tuple[str, str] = ("sì", "no")) -> ChoiceAnswer:
+    """«sì» and «no», or two words that mean as much; «si» without accent is read as «sì»."""
+    return ChoiceAnswer(
+        {yes: words[0].capitalize(), no: words[1].capitalize()} if capital else {yes: words[0], no: words[1]},
+        also={"si": "sì"} if words[0] == "sì" else {},
+    )
