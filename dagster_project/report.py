@@ -36,6 +36,7 @@ def write_report(factory: Factory, path: Path) -> Path:
         translations=_translations(published),
         models=_models(published),
         evalita=_evalita(published),
+        tasks=_task_examples(published),
     )
     replace_atomically(path, html)
     return path
@@ -97,6 +98,14 @@ def _models(published: Mapping[tuple[str, str | None], PublishedVersion]) -> dic
     if language_report is None:
         return None
     return {"bits_per_byte": bits_per_byte_table(language_report), "generations": before_after(language_report)}
+
+
+def _task_examples(published: Mapping[tuple[str, str | None], PublishedVersion]) -> dict[str, list[dict[str, str]]]:
+    """Ten rendered rows of every task."""
+    from corpus.evalita.report import rendered_examples
+
+    version = published.get(("evalita_instructions", None))
+    return {} if version is None else rendered_examples(version)
 
 
 def _evalita(published: Mapping[tuple[str, str | None], PublishedVersion]) -> list[dict[str, Any]]:
