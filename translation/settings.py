@@ -206,6 +206,23 @@ class GateSettings(Settings):
     min_target_share: float = Field(0.9, ge=0, le=1, description="Gate on the set: kept rows whose language is the target.")
 
 
+class ParallelSet(Settings):
+    """Sentences with a translation by people, for scores; below TRANSUMANZA_DATA."""
+
+    name: str = Field(description="What reports call it.", pattern=r"^[A-Za-z0-9._-]+$")
+    source: str = Field(description="The file of sources, one a line; or a table with tabs, where no `target` is named.")
+    target: str | None = Field(None, description="The file of references, line by line.")
+    columns: tuple[int, int] = Field((0, 1), description="Columns of source and reference in a table, counted from 0.")
+    licence: str = Field("not stated", description="SPDX identifier; such sets are test sets, and never trained on.")
+
+
+class QualitySettings(Settings):
+    """What `transumanza translate report` scores an engine on; no asset reads it."""
+
+    sets: tuple[ParallelSet, ...] = Field((), description="Parallel sets; those whose files are not there are named as missing. The language file gives some.")
+    samples: int = Field(50, ge=0, description="Rows of the review sheet.")
+
+
 class TranslationSettings(Settings):
     """The profile's ``translation:`` section."""
 
@@ -214,3 +231,4 @@ class TranslationSettings(Settings):
     chats: ChatsSettings = ChatsSettings()
     instructions: InstructionsSettings = InstructionsSettings()
     gates: GateSettings = GateSettings()
+    quality: QualitySettings = QualitySettings()

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from dagster_project.corpus_report import corpus_versions, report_settings
-from dagster_project.factory import data_folder, make_factory
+from dagster_project.factory import Factory, data_folder, make_factory
 from dagster_project.tables import text_table
 from foundation.errors import TransumanzaError
 from foundation.settings import PROFILES_ROOT
-from foundation.store import NotPublished, PublishedVersion
+from foundation.store import BuildRecord, NotPublished, PublishedVersion
 
 corpus_app = typer.Typer(help="The web corpus.", no_args_is_help=True)
 translate_app = typer.Typer(help="Translation.", no_args_is_help=True)
@@ -182,6 +182,62 @@ def translate_text(text: Annotated[str | None, typer.Argument(help="English text
     factory = make_factory()
     setup = setup_of(factory.stages["translated_chats"], factory.workplace, None)
     typer.echo(translate_markdown(text if text is not None else sys.stdin.read(), setup))
+
+
+@translate_app.command("report")
+def translate_report(
+    output: Annotated[Path | None, typer.Option(help="The folder to write into.", show_default="reports/translation-PROFILE of the state folder")] = None,
+    samples: Annotated[int | None, typer.Option(help="Rows of the review sheet.", min=0, show_default="the profile's")] = None,
+    sentences: Annotated[int | None, typer.Option(help="Only the first so many sentences of each parallel set.", min=1)] = None,
+) -> None:
+    """Score the engine on parallel sets, show what the gates reject, and write review.csv, rows to judge by eye."""
+    from foundation.stages import setup_of
+    from translation.quality.parallel_sets import read_sets
+    from translation.quality.quality_report import quality_report
+    from translation.quality.writing import write_report
+    from translation.text import translator_of
+
+    factory = make_factory()
+    profile = factory.loaded.profile
+    settings = profile.translation.quality
+    pairs, missing = read_sets(settings.sets, factory.data, sentences)
+    translator = translator_of(setup_of(factory.stages["translated_chats"], factory.workplace, None))
+    report = quality_report(
+        profile.name, translator, pairs, _translated_sets(factory), profile.translation.gates, seed=profile.seed,
+        samples=settings.samples if samples is None else samples, missing=[f"parallel set {name}: its files are not below TRANSUMANZA_DATA" for name in missing],
+    )  # fmt: skip
+    written = write_report(report, output or factory.home / "reports" / f"translation-{profile.name}")
+    for found in report.scores:
+        typer.echo(f"{found.name}: BLEU {found.bleu.value:.1f} ± {found.bleu.half_width:.1f}, chrF {found.chrf.value:.1f} ± {found.chrf.half_width:.1f} ({found.sentences:,} sentences)")
+    for translated in report.sets:
+        typer.echo(f"{translated.name}: {translated.kept:,} of {translated.rows:,} rows kept")
+    for remark in (*([report.note] if report.note else []), *report.missing, *([written.sheet_kept] if written.sheet_kept else [])):
+        typer.secho(remark, fg=typer.colors.YELLOW, err=True)
+    typer.echo("\n".join(str(path) for path in written.files if path.suffix != ".png"))
+
+
+@translate_app.command("review")
+def translate_review(
+    sheet: Annotated[Path, typer.Argument(help="review.csv of `translate report`, with verdicts: good, minor or bad.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Read a filled review sheet back: the share of rows that are usable, kept and quarantined, with 95 % intervals."""
+    from translation.quality.samples import lines, read_sheet
+
+    found = read_sheet(sheet, {name: version for name, (version, _) in _translated_sets(make_factory(offline=True)).items()})
+    typer.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else "\n".join(lines(found)))
+
+
+def _translated_sets(factory: Factory) -> dict[str, tuple[PublishedVersion, BuildRecord]]:
+    """The translated sets that are published under the profile, with their builds."""
+    store, found = factory.workplace.store, {}
+    for name in ("chats", "instructions"):
+        try:
+            record = store.record(f"translated_{name}", ref=factory.workplace.profile)
+        except NotPublished:
+            continue
+        found[name] = (store.resolve(f"translated_{name}", ref=factory.workplace.profile, allow_failed_gates=list(factory.stages)), record)
+    return found
 
 
 @train_app.command()
