@@ -20,9 +20,8 @@ from corpus.web.bad_words import BadWordFinder, read_word_list
 from corpus.web.judging import columns_for, judge
 from corpus.web.rules import RuleSet, load_rules
 from corpus.web.settings import SignalSettings
-from corpus.web.signals import SignalMeter, SignalRun, signal_table
+from corpus.web.signals import SignalMeter, SignalRun, read_signals, signal_table
 from corpus.web.vocabulary import Vocabulary
-from corpus.web.what_if import read_signals
 from foundation.language.settings import LanguageSettings
 from foundation.language.words import WordTokenizer
 from foundation.settings import PROFILES_ROOT

@@ -75,7 +75,7 @@ def said(result: StageResult) -> str:
     name = published.asset if published.partition is None else f"{published.asset}[{published.partition}]"
     rows = f"{published.rows:,} rows" if published.tables else human_bytes(published.bytes)
     done = "nothing changed, reused" if result.reused else f"published in {record.seconds:.1f} s"
-    failed = "" if record.passed else f"; FAILED GATES: {', '.join(gate.name for gate in record.gates if not gate.passed)}"
+    failed = "" if record.passed else f"; FAILED GATES: {'; '.join(gate.verdict for gate in record.gates if not gate.passed)}"
     return f"{name}: {done}, version {published.version}, {rows}{failed}"
 
 

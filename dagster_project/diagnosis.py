@@ -15,6 +15,7 @@ from typing import Literal
 from corpus.web.crawl_snapshot import check_source
 from dagster_project.factory import Factory
 from foundation.errors import TransumanzaError
+from foundation.execution.compiled import BESIDE, VARIABLE, kept_in
 from foundation.sources.debian import DebianPackages
 
 NEEDED = {
@@ -44,6 +45,7 @@ def diagnose(factory: Factory) -> list[Finding]:
         *_python(),
         *_packages(),
         *_home(factory.home),
+        *_compiled_loops(factory.home),
         *_memory(),
         *_inputs(factory),
         *_snapshots(factory),
@@ -84,6 +86,15 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("problem", said, f"free {MIN_FREE_BYTES / 1e9:.0f} GB, or set TRANSUMANZA_HOME to a larger disk")
     else:
         yield Finding("ok", said)
+
+
+def _compiled_loops(home: Path) -> Iterator[Finding]:
+    wanted, kept = os.environ.get(VARIABLE), kept_in()
+    where = "beside the modules" if kept == BESIDE else f"in {kept or home / 'cache' / 'numba'}"
+    if wanted and kept != Path(wanted):
+        yield Finding("note", f"{VARIABLE} is {wanted}, which cannot be written: compiled loops are kept {where}", "name a folder of yours, or unset it")
+    else:
+        yield Finding("ok", f"compiled loops are kept {where}")
 
 
 def _memory() -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from corpus.evalita.status import status
 from corpus.web.crawl.costs import CrawlCosts, SelectedRecords, cheaper, crawl_costs, published_share, sites, sizes
 from corpus.web.crawl.layout import is_crawl_name
 from corpus.web.crawl_snapshot import check_source
@@ -119,7 +120,7 @@ def quantities_of(factory: Factory, rates: Mapping[str, Any]) -> dict[str, float
     pages, target_pages = _pages(profile, rates)
     read, wanted_of_crawls = _pages_of_crawls(profile)
     sources, training, selection = profile.translation.sources, profile.training, profile.corpus.web.snapshot.selection
-    tasks = len(profile.evalita.raw.tasks)
+    tasks = _tasks_at_hand(factory)
     wanted = {
         "chats": sources.max_chats,
         "instructions": sources.max_instructions,
@@ -145,6 +146,13 @@ def quantities_of(factory: Factory, rates: Mapping[str, Any]) -> dict[str, float
         "answers": tasks * (training.evaluation.evalita_rows_per_task or 0),
         "passages": training.evaluation.passages,
     }
+
+
+def _tasks_at_hand(factory: Factory) -> int:
+    """EVALITA tasks of the profile whose files are there: the user's, or the samples of all."""
+    raw = factory.loaded.profile.evalita.raw
+    chosen = {name.partition("/")[0] for name in raw.tasks}
+    return sum(entry.present for entry in status(factory.data, raw.origin) if entry.task in chosen)
 
 
 def _pages(profile: Profile, rates: Mapping[str, Any]) -> tuple[float, float]:

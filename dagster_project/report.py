@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from corpus.web.report.html import TEMPLATES
+from dagster_project.corpus_report import corpus_versions, report_settings
 from dagster_project.factory import Factory
 from foundation.errors import TransumanzaError
 from foundation.store import NotPublished, PublishedVersion
 from foundation.store.builds import replace_atomically
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
+_DROPPED_PAGES = 10
 
 
 def write_report(factory: Factory, path: Path) -> Path:
@@ -30,14 +28,15 @@ def write_report(factory: Factory, path: Path) -> Path:
     published = _published(factory)
     if not published:
         raise TransumanzaError(f"nothing is published under profile {factory.loaded.profile.name!r}; run `transumanza demo` first")
-    environment = Environment(loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(loader=FileSystemLoader([TEMPLATE.parent, TEMPLATES]), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     html = environment.get_template(TEMPLATE.name).render(
         profile=factory.loaded.profile,
         assets=_asset_rows(factory, published),
-        corpus=_corpus(factory, published),
+        corpus=_corpus(factory),
         translations=_translations(published),
         models=_models(published),
         evalita=_evalita(published),
+        tasks=_task_examples(published),
     )
     replace_atomically(path, html)
     return path
@@ -72,20 +71,17 @@ def _asset_rows(factory: Factory, published: Mapping[tuple[str, str | None], Pub
     return rows
 
 
-def _corpus(factory: Factory, published: Mapping[tuple[str, str | None], PublishedVersion]) -> dict[str, Any] | None:
-    from corpus.web.report import dropped_examples, waterfall
+def _corpus(factory: Factory) -> dict[str, Any] | None:
+    """The main parts of the corpus report; ``transumanza corpus report`` writes all of it."""
+    from corpus.web.report import corpus_report
+    from corpus.web.report.html import pictures
+    from corpus.web.report.plots import main_plots
 
-    clean = published.get(("clean_corpus", None))
-    documents = {part: version for (asset, part), version in published.items() if asset == "documents" and part is not None}
-    if clean is None or not documents:
+    versions = corpus_versions(factory)
+    if not any(not version.pruned for version in versions.documents.values()):
         return None
-    steps = waterfall(documents, clean)
-    return {
-        "steps": steps,
-        "picture": _bars([label for label, _ in steps], [count for _, count in steps], "documents", logarithmic=True),
-        "dropped": dropped_examples(clean, documents, n=10),
-        "statistics": clean.statistics,
-    }
+    report = corpus_report(versions, report_settings(factory.loaded.profile, examples=_DROPPED_PAGES, sample=0))
+    return {"report": report, "pictures": pictures(main_plots(report)), "dropped": report.dropped.by_turns(_DROPPED_PAGES)}
 
 
 def _translations(published: Mapping[tuple[str, str | None], PublishedVersion]) -> list[dict[str, Any]]:
@@ -104,25 +100,14 @@ def _models(published: Mapping[tuple[str, str | None], PublishedVersion]) -> dic
     return {"bits_per_byte": bits_per_byte_table(language_report), "generations": before_after(language_report)}
 
 
+def _task_examples(published: Mapping[tuple[str, str | None], PublishedVersion]) -> dict[str, list[dict[str, str]]]:
+    """Ten rendered rows of every task."""
+    from corpus.evalita.report import rendered_examples
+
+    version = published.get(("evalita_instructions", None))
+    return {} if version is None else rendered_examples(version)
+
+
 def _evalita(published: Mapping[tuple[str, str | None], PublishedVersion]) -> list[dict[str, Any]]:
     version = published.get(("evalita_report", None))
     return [] if version is None else version.read("scores").to_dicts()
-
-
-def _bars(labels: Sequence[str], values: Sequence[float], unit: str, *, logarithmic: bool = False) -> str:
-    """A horizontal bar chart as a data URI."""
-    from matplotlib.figure import Figure
-
-    figure: Figure = Figure(figsize=(8, 0.38 * len(labels) + 0.7), layout="constrained")
-    axes = figure.subplots()
-    bars = axes.barh(range(len(labels)), values, color="#4a7c59")
-    axes.bar_label(bars, labels=[f"{value:,.0f}" for value in values], padding=3, fontsize=8)
-    axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel(unit, fontsize=8)
-    if logarithmic and max(values, default=0) > 0:
-        axes.set_xscale("symlog")
-    axes.margins(x=0.12)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -60,7 +60,7 @@ def _state(stage: Stage, partition: str | None, factory: Factory) -> AssetState:
         return AssetState(stage.asset, partition, "waiting", (f"an input cannot be read: {error}",), record)
     if fingerprint.hexdigest() != record.fingerprint:
         return AssetState(stage.asset, partition, "stale", tuple(_differences(record, fingerprint, inputs)), record)
-    failed = tuple(f"gate {gate.name}: {gate.value}, threshold {gate.threshold}" for gate in record.gates if not gate.passed)
+    failed = tuple(f"gate {gate.verdict}" for gate in record.gates if not gate.passed)
     return AssetState(stage.asset, partition, "failed" if failed else "current", failed, record)
 
 

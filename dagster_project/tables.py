@@ -30,3 +30,11 @@ def human_hours(hours: float) -> str:
     if hours < 1 / 60:
         return f"{hours * 3600:.0f} s"
     return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:,.0f} h"
+
+
+def human_age(seconds: float) -> str:
+    """An age in minutes, hours or days, whichever reads best."""
+    minutes = max(seconds, 0) / 60
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:,.0f} days"

@@ -23,7 +23,8 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from foundation.errors import TransumanzaError
-from foundation.execution import Engine
+from foundation.execution import Engine, JobSubmitted
+from foundation.execution.compiled import keep_below
 from foundation.settings import content_of, file_sha256
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import Downloads
@@ -38,14 +39,14 @@ from foundation.store import (
     TableSpec,
 )
 from foundation.store.builds import environment, now
+from foundation.store.layout import asset_name
+from foundation.store.lineage import Inputs, upstream_document, versions_of
 from foundation.store.staging import explained_disk_errors
 
 if TYPE_CHECKING:
     from foundation.sources.data import DataFolder
 
 logger = logging.getLogger(__name__)
-
-Inputs = Mapping[str, PublishedVersion | Mapping[str, PublishedVersion]]
 
 
 class StageError(TransumanzaError):
@@ -299,18 +300,27 @@ def run_stage(
         raise StageError(f"{stage.asset} is made per snapshot; name one with --partition: {', '.join(workplace.snapshots)} (got {partition!r}; another one goes into the profile's `snapshots` first)")
     if not stage.partitioned and partition is not None:
         raise StageError(f"{stage.asset} takes no partition; got {partition!r}")
-    with explained_disk_errors(workplace.home):
-        inputs = resolve_inputs(stage, graph, workplace, partition)
+    keep_below(workplace.home)
+    store = workplace.store
+    with explained_disk_errors(workplace.home), store.pin(asset_name(stage.asset, partition)) as pin:
+        with store.undisturbed():  # what is resolved is not removed before it is pinned
+            inputs = resolve_inputs(stage, graph, workplace, partition)
+            pin.hold(versions_of(inputs))
         fingerprint = fingerprint_of(stage, workplace, partition, inputs)
         digest = fingerprint.hexdigest()
         work = workplace.home / "work" / stage.asset / (partition or "all") / digest
         with _exclusive(work.with_suffix(".lock")):
-            record = workplace.store.reuse(stage.asset, partition, digest, ref=workplace.profile)
+            record = store.reuse(stage.asset, partition, digest, ref=workplace.profile)
             if record is not None:
-                shutil.rmtree(work, ignore_errors=True)
-                previews, plots = workplace.store.shown(record)
-                return StageResult(record, workplace.store.published(record), True, previews, plots)
-            result = _build(stage, workplace, partition, inputs, fingerprint, work, run)
+                previews, plots = store.shown(record)
+                result = StageResult(record, store.published(record), True, previews, plots)
+            else:
+                try:
+                    result = _build(stage, workplace, partition, inputs, fingerprint, work, run)
+                except JobSubmitted:
+                    pin.hand_over(digest)
+                    raise
+            pin.settle(digest)
             shutil.rmtree(work, ignore_errors=True)
             return result
 
@@ -345,47 +355,36 @@ def _build(
             )
         )
         version = staging.complete(report.statistics)
-        workplace.store.place(staging, version)
-    reproducible = stage.reproducible(setup) if callable(stage.reproducible) else stage.reproducible
-    record = BuildRecord(
-        fingerprint=digest,
-        asset=stage.asset,
-        partition=partition,
-        version=version,
-        data_version=version if reproducible else digest,
-        inputs={**_inputs_document(fingerprint, inputs), "profile": dict(workplace.recorded_profile)},
-        gates=tuple(report.gates),
-        statistics=dict(report.statistics),
-        observations=dict(report.observations),
-        profile=workplace.profile,
-        run=run,
-        started_at=started_at,
-        seconds=round(time.monotonic() - clock, 2),
-        environment=environment(),
-    )
-    workplace.store.show(record, report.previews, report.plots)
-    record = workplace.store.commit(record, ref=workplace.profile)
+        reproducible = stage.reproducible(setup) if callable(stage.reproducible) else stage.reproducible
+        record = BuildRecord(
+            fingerprint=digest,
+            asset=stage.asset,
+            partition=partition,
+            version=version,
+            data_version=version if reproducible else digest,
+            inputs={**_inputs_document(fingerprint, inputs), "profile": dict(workplace.recorded_profile)},
+            gates=tuple(report.gates),
+            statistics=dict(report.statistics),
+            observations=dict(report.observations),
+            profile=workplace.profile,
+            run=run,
+            started_at=started_at,
+            seconds=round(time.monotonic() - clock, 2),
+            environment=environment(),
+        )
+        record = workplace.store.publish(staging, record, ref=workplace.profile, previews=report.previews, plots=report.plots)
     for gate in record.gates:
         if not gate.passed:
-            logger.warning("%s: gate %s failed: %s, threshold %s", stage.asset, gate.name, gate.value, gate.threshold)
+            logger.warning("%s: a gate failed: %s", stage.asset, gate.verdict)
     return StageResult(record, workplace.store.published(record), reused=False, previews=report.previews, plots=report.plots)
 
 
 def _inputs_document(fingerprint: Fingerprint, inputs: Inputs) -> dict[str, Any]:
-    versions: dict[str, Any] = {}
-    for asset, value in inputs.items():
-        if isinstance(value, PublishedVersion):
-            versions[asset] = {"version": value.version, "data_version": value.data_version}
-        else:
-            versions[asset] = {
-                snapshot: {"version": version.version, "data_version": version.data_version}
-                for snapshot, version in value.items()
-            }
     return {
         "code_version": fingerprint.code_version,
         "config": fingerprint.config,
         "seed": fingerprint.seed,
-        "upstream": versions,
+        "upstream": upstream_document(inputs),
         "user_files": fingerprint.user_files,
         "facts": fingerprint.facts,
         "secrets": fingerprint.secrets,

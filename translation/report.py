@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from foundation.store import PublishedVersion
 
@@ -16,11 +17,11 @@ def side_by_side(translated_chats: PublishedVersion, translated_instructions: Pu
     Each has ``kind``, ``id``, ``category``, ``source``, ``translation``, ``engine`` and ``licence``; texts are whole.
     """
     chats = [
-        _example("chat", row, "", _joined(row["source_messages"]), _joined(row["messages"]))
+        _example("chat", row, "", chat_text(row, "source_"), chat_text(row, ""))
         for row in translated_chats.scan("chats").head(n).collect().to_dicts()
     ]
     instructions = [
-        _example("instruction", row, row["category"] or "", _fields(row, "source_"), _fields(row, ""))
+        _example("instruction", row, row["category"] or "", instruction_text(row, "source_"), instruction_text(row, ""))
         for row in translated_instructions.scan("instructions").head(n).collect().to_dicts()
     ]
     mixed: list[dict[str, str]] = []
@@ -65,11 +66,13 @@ def _example(kind: str, row: dict[str, object], category: str, source: str, tran
     }
 
 
-def _joined(messages: Sequence[dict[str, str]]) -> str:
-    return "\n\n".join(f"{message['role']}: {message['content']}" for message in messages)
+def chat_text(row: Mapping[str, Any], prefix: str) -> str:
+    """A chat as a reader sees it; ``prefix`` is ``source_`` for the original, empty for the translation."""
+    return "\n\n".join(f"{message['role']}: {message['content']}" for message in row[f"{prefix}messages"])
 
 
-def _fields(row: dict[str, str], prefix: str) -> str:
+def instruction_text(row: Mapping[str, Any], prefix: str) -> str:
+    """An instruction with its context and answer, likewise."""
     return "\n\n".join(row[f"{prefix}{name}"] for name in ("instruction", "context", "response") if row[f"{prefix}{name}"])
 
 

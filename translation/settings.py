@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from foundation.settings import Settings, run_key
 from foundation.sources.locations import RequestSettings
@@ -118,27 +118,89 @@ class SourcesSettings(Settings):
     )
 
 
-class ArgosSettings(Settings):
+class DecodingSettings(Settings):
+    """How a model of CTranslate2 decodes, and what it runs on."""
+
+    beam_size: int = Field(4, ge=1, description="argostranslate 1.11's default.")
+    length_penalty: float = Field(0.2, description="argostranslate 1.11, translate.py.")
+    compute_type: Literal["float32", "int8", "int8_float32", "float16", "int8_float16"] = Field(
+        "float32", description="float32 gives the same tokens whatever the batch; the others need not, and are recorded as not reproducible."
+    )
+    max_output_tokens: int = Field(256, ge=16, description="CTranslate2's default, which argostranslate keeps; outputs that reach it are flagged.")
+    device: Literal["cpu", "cuda"] = run_key("cpu", description="Where the model runs.")
+    batch_tokens: int = run_key(1024, ge=32, description="Tokens in a batch (argostranslate's own 32 is about one sentence); counts where compute_type is not float32.")
+    threads: int = run_key(1, ge=1, description="Threads of each worker.")
+
+    @property
+    def exact(self) -> bool:
+        """Whether tokens depend on the sentence alone."""
+        return self.compute_type == "float32" and self.device == "cpu"
+
+    def decoding(self) -> tuple[tuple[str, str | int | float], ...]:
+        """The parameters that shape translations."""
+        names = ("beam_size", "compute_type", "length_penalty", "max_output_tokens", *(() if self.exact else ("batch_tokens",)))
+        return tuple((name, getattr(self, name)) for name in names)
+
+    def running(self) -> tuple[tuple[str, str | int | float], ...]:
+        """The parameters that do not."""
+        return tuple((name, getattr(self, name)) for name in ("batch_tokens", "device", "threads"))
+
+
+class ArgosSettings(DecodingSettings):
     """An Argos Translate package: a file, or an address with its sha256. The index of packages gives no checksums."""
 
     package: Path | None = Field(None, description="Path of an .argosmodel file; 'auto' also looks in <data folder>/argos/.")
     url: str | None = run_key(None, description="Address of an .argosmodel file; needs sha256, which alone counts as content.")
+    index: str | None = run_key(None, description="Address of a package index (index.json); the newest package of the pair is taken, and needs sha256.")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Pinned sha256 of the package.")
-    beam_size: int = Field(4, ge=1, description="argostranslate 1.11's default.")
-    length_penalty: float = Field(0.2, description="argostranslate 1.11, translate.py.")
-    compute_type: Literal["float32", "int8", "int8_float32", "float16", "int8_float16"] = Field(
-        "float32", description="float32 gives the same tokens whatever the batch; int8 does not, and is then recorded as not reproducible."
-    )
-    max_output_tokens: int = Field(256, ge=16, description="CTranslate2's default, which argostranslate keeps; outputs that reach it are flagged.")
-    device: Literal["cpu", "cuda"] = run_key("cpu", description="Where the model runs.")
-    batch_tokens: int = run_key(1024, ge=32, description="Tokens in a batch (argostranslate's own 32 is about one sentence).")
-    threads: int = run_key(1, ge=1, description="Threads of each worker.")
 
     @model_validator(mode="after")
     def _pinned(self) -> ArgosSettings:
-        if self.url is not None and self.sha256 is None:
-            raise ValueError("argos.url needs argos.sha256: the package index holds no checksums, so pin the file's sha256")
+        if (self.url is not None or self.index is not None) and self.sha256 is None:
+            raise ValueError("argos.url and argos.index need argos.sha256: the package index holds no checksums, so pin the file's sha256")
         return self
+
+
+class ConvertedModelSettings(DecodingSettings):
+    """A model that CTranslate2's converters made of OPUS-MT or NLLB, its tokenizers copied beside it."""
+
+    path: Path | None = Field(None, description="The converter's output folder; its files count, not where they are.")
+    name: str | None = Field(None, description="What rows call the model; default: the folder's name.")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Of the folder (every file's name and sha256); shown in the statistics of a build.")
+    family: Literal["opus-mt", "nllb"] | None = Field(None, description="Null: told by the tokenizers' names, source.spm or sentencepiece.bpe.model.")
+    source_language: str = Field("", description="Token before each sentence: eng_Latn for NLLB, >>ita<< for OPUS-MT models of several languages.")
+    target_language: str = Field("", description="Token that NLLB's output begins with, such as ita_Latn.")
+
+    @model_validator(mode="after")
+    def _languages(self) -> ConvertedModelSettings:
+        if self.family == "nllb" and not (self.source_language and self.target_language):
+            raise ValueError("ctranslate2.family nllb needs ctranslate2.source_language and target_language, such as eng_Latn and ita_Latn")
+        return self
+
+
+class OpenAISettings(Settings):
+    """A server that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama, or a service."""
+
+    url: str = run_key("http://127.0.0.1:8000/v1", description="The server's base address.")
+    model: str | None = Field(None, description="The model's name on the server.")
+    revision: str = Field("", description="What tells one state of the model from another; recorded with every row.")
+    system_prompt: str = Field(
+        "Translate the user's text. Answer with the translation alone. Leave marks such as XQ0Z, {0} and anything that is not prose as they are.",
+        description="The instruction before each sentence; the language file gives one that names both languages.",
+    )
+    temperature: float = Field(0.0, ge=0, description="0: the likeliest token.")
+    seed: int = Field(0, ge=0, description="Passed on; servers may heed it.")
+    max_output_tokens: int = Field(512, ge=16, description="Answers that reach it are flagged as truncated.")
+    concurrency: int = run_key(32, ge=1, description="Requests at a time of each worker.")
+    timeout_s: float = run_key(120.0, gt=0, description="Seconds that a request may take.")
+    key_variable: str = run_key("OPENAI_API_KEY", description="Environment variable with the server's key; never printed or stored.")
+
+    @field_validator("url")
+    @classmethod
+    def _no_credentials(cls, value: str) -> str:
+        if "@" in value.split("://", 1)[-1].split("/", 1)[0]:
+            raise ValueError("openai.url must not hold a name or a password; put a key into the environment variable that openai.key_variable names")
+        return value
 
 
 class ApertiumSettings(Settings):
@@ -152,7 +214,7 @@ class ApertiumSettings(Settings):
 class EngineSettings(Settings):
     """Which engine translates."""
 
-    engine: Literal["auto", "argos", "apertium", "identity"] = Field(
+    engine: Literal["auto", "argos", "ctranslate2", "openai", "apertium", "identity"] = Field(
         "auto", description="auto: the Argos package of the data folder or of argos.url, else Apertium; the choice is recorded."
     )
     fallback: Literal["identity"] | None = Field(
@@ -164,8 +226,13 @@ class EngineSettings(Settings):
     )
     max_sentence_characters: int = Field(600, ge=80, description="Longer sentences are cut at clauses: about 150 tokens, below the engine's 256.")
     argos: ArgosSettings = ArgosSettings()
+    ctranslate2: ConvertedModelSettings = ConvertedModelSettings()
+    openai: OpenAISettings = OpenAISettings()
     apertium: ApertiumSettings = ApertiumSettings()
-    shard_sentences: int = Field(500, ge=1, description="Sentences in a shard; Apertium carries a little state from sentence to sentence.")
+    shard_characters: int = Field(
+        100_000, ge=1_000, description="Source text that a worker translates at a time: sentences that repeat inside are translated once. A GPU wants more."
+    )
+    cache: bool = run_key(True, description="Keep translations by sentence below the cache folder, for other builds and after a kill.")
 
 
 class ChatsSettings(Settings):
@@ -204,6 +271,23 @@ class GateSettings(Settings):
     min_target_share: float = Field(0.9, ge=0, le=1, description="Gate on the set: kept rows whose language is the target.")
 
 
+class ParallelSet(Settings):
+    """Sentences with a translation by people, for scores; below TRANSUMANZA_DATA."""
+
+    name: str = Field(description="What reports call it.", pattern=r"^[A-Za-z0-9._-]+$")
+    source: str = Field(description="The file of sources, one a line; or a table with tabs, where no `target` is named.")
+    target: str | None = Field(None, description="The file of references, line by line.")
+    columns: tuple[int, int] = Field((0, 1), description="Columns of source and reference in a table, counted from 0.")
+    licence: str = Field("not stated", description="SPDX identifier; such sets are test sets, and never trained on.")
+
+
+class QualitySettings(Settings):
+    """What `transumanza translate report` scores an engine on; no asset reads it."""
+
+    sets: tuple[ParallelSet, ...] = Field((), description="Parallel sets; those whose files are not there are named as missing. The language file gives some.")
+    samples: int = Field(50, ge=0, description="Rows of the review sheet.")
+
+
 class TranslationSettings(Settings):
     """The profile's ``translation:`` section."""
 
@@ -212,3 +296,4 @@ class TranslationSettings(Settings):
     chats: ChatsSettings = ChatsSettings()
     instructions: InstructionsSettings = InstructionsSettings()
     gates: GateSettings = GateSettings()
+    quality: QualitySettings = QualitySettings()

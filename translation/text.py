@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from foundation.language.sentences import SentenceSettings
-from foundation.stages import StageError, StageSetup
-from translation.engines.choice import choose
+from foundation.stages import StageSetup
+from translation.sections import engine_choice, section
 from translation.settings import EngineSettings
-from translation.translate import TranslationRun, translate_texts
+from translation.translate import Translator, translate_texts
 
 
-def translate_markdown(text: str, setup: StageSetup) -> str:
-    """A Markdown text in the target language, with the engine of the profile; code, addresses and structure stay.
+def translator_of(setup: StageSetup) -> Translator:
+    """How a profile translates.
 
     Args:
-        text: the source text.
         setup: the setup of a translation stage; its engine and sentence sections are read.
 
     Raises:
         StageError: the setup is of another workshop's stage.
         EngineError: the engine cannot be used.
     """
-    engine, sentences = setup.settings.get("translation.engine"), setup.settings.get("language.source_sentences")
-    if not isinstance(engine, EngineSettings) or not isinstance(sentences, SentenceSettings):
-        raise StageError("translate_markdown needs the setup of translated_chats or translated_instructions")
-    choice = choose(engine, setup.data, setup.downloads, setup.debian)
-    run = TranslationRun(choice, sentences, engine.max_sentence_characters, engine.shard_sentences)
-    with tempfile.TemporaryDirectory() as folder:
-        return translate_texts([text], run, Path(folder))[0].text
+    engine, sentences = section(setup, "translation.engine", EngineSettings), section(setup, "language.source_sentences", SentenceSettings)
+    return Translator(engine_choice(setup), sentences, engine.max_sentence_characters, setup.cache if engine.cache else None)
+
+
+def translate_markdown(text: str, setup: StageSetup) -> str:
+    """A Markdown text in the target language, with the engine of the profile; code, addresses and structure stay.
+
+    Raises:
+        StageError: the setup is of another workshop's stage.
+        EngineError: the engine cannot be used.
+    """
+    return translate_texts([text], translator_of(setup))[0].text

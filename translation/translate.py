@@ -1,23 +1,23 @@
-"""Translation of whole texts: segments of all texts → unique sentences → shards → reassembly.
+"""Translation of whole texts: segments of all texts → unique sentences → batches → reassembly.
 
-A sentence that occurs many times is translated once. Sentences go to the engine sorted, in shards that depend on
-nothing but the set of sentences, so that what they run on changes nothing. Sentences whose protected spans did not
-come back are tried once more with another form of mark; then the source sentence stays, and is counted.
+A sentence that occurs many times is translated once. Batches depend on nothing but the set of sentences; those that the cache knows
+are not translated again. Sentences whose protected spans did not come back are tried once more with another form of mark; then the
+source sentence stays, and is counted.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foundation.execution import Engine, run_shards
 from foundation.language.sentences import SPLITTER_VERSION, SentenceSettings
+from translation.cache import TranslationCache
 from translation.engines.choice import open_engine
-from translation.engines.engine import EngineChoice, Translation
+from translation.engines.engine import Engine, EngineChoice, Translation
 from translation.errors import EngineError
-from translation.protection import MARK_FORMS, PROTECTOR_VERSION, MarkForm, mask
+from translation.protection import MARK_FORMS, PROTECTOR_VERSION, Masked, mask
 from translation.segmentation import SEGMENTER_VERSION, Piece, segment
 
 TEXT_RULES = f"sentences {SPLITTER_VERSION}, segmentation {SEGMENTER_VERSION}, protection {PROTECTOR_VERSION}"
@@ -30,7 +30,7 @@ class TranslatedText:
 
     ``words`` are words of translated sentences; ``untranslated_words`` those that the engine did not know or that stand
     in sentences left as they were. ``spans_lost``: sentences kept in the source language for a lost protected span or
-    an empty output. ``score``: mean of the engine's scores, None where it has none.
+    an empty output. ``score``: mean of the engine's scores, ``min_score`` the lowest; None where it has none.
     """
 
     text: str
@@ -40,56 +40,100 @@ class TranslatedText:
     spans_lost: int = 0
     truncated: int = 0
     score: float | None = None
+    min_score: float | None = None
 
 
 @dataclass(frozen=True)
-class TranslationRun:
-    """How texts are translated: the translator, the rules of segmentation, and what the shards run on."""
+class Translator:
+    """How texts are translated: the engine, the rules of segmentation, and where translations are kept (null: nowhere)."""
 
     choice: EngineChoice
     sentences: SentenceSettings
     max_sentence_characters: int = 600
-    shard_sentences: int = 500
-    engine: Engine = field(default_factory=Engine)
+    cache: Path | None = None
 
 
-def translate_texts(texts: Sequence[str], run: TranslationRun, work: Path, label: str = "translation") -> list[TranslatedText]:
-    """Translate texts, in order; finished shards in ``work`` are not done again.
+@dataclass
+class Effort:
+    """What translating took: unique sentences, those that the cache knew, and seconds in the engine; differs from run to run."""
+
+    sentences: int = 0
+    cached: int = 0
+    engine_seconds: float = 0.0
+
+
+@dataclass
+class _Sentences:
+    """Translates unique sentences, batch by batch, through the cache."""
+
+    engine: Engine
+    choice: EngineChoice
+    cache: TranslationCache | None
+    effort: Effort = field(default_factory=Effort)
+
+    def translated(self, sentences: Sequence[str]) -> dict[str, Translation]:
+        """Translations by sentence.
+
+        Raises:
+            EngineError: the engine failed, or broke its contract.
+        """
+        found: dict[str, Translation] = {}
+        for batch in self.engine.batches(sentences):
+            known = self.cache.find(batch) if self.cache is not None else {}
+            waiting = [sentence for sentence in batch if sentence not in known]
+            found.update(known)
+            self.effort.sentences += len(batch)
+            self.effort.cached += len(known)
+            if waiting:
+                found.update(self._asked(waiting))
+                if self.cache is not None:
+                    self.cache.keep(batch, {sentence: found[sentence] for sentence in waiting})
+        return found
+
+    def _asked(self, batch: Sequence[str]) -> dict[str, Translation]:
+        clock = time.monotonic()
+        translations = self.engine.translate(batch)
+        self.effort.engine_seconds += time.monotonic() - clock
+        if len(translations) != len(batch):
+            raise EngineError(f"{self.choice.package} gave {len(translations)} translations for {len(batch)} sentences")
+        return {
+            sentence: Translation(" ".join(entry.text.split("\n")).strip(), entry.score, entry.truncated, entry.unknown_words)
+            for sentence, entry in zip(batch, translations, strict=True)
+        }
+
+
+def translate_texts(texts: Sequence[str], translator: Translator, effort: Effort | None = None) -> list[TranslatedText]:
+    """Translate texts, in order.
+
+    Args:
+        texts: whole texts; Markdown is understood.
+        translator: engine, rules and cache.
+        effort: is added to.
 
     Raises:
         EngineError: the engine cannot be used or broke its contract.
     """
-    distinct = sorted(set(texts))
-    segmented = {text: segment(text, run.sentences, run.max_sentence_characters) for text in distinct}
+    segmented = {text: segment(text, translator.sentences, translator.max_sentence_characters) for text in sorted(set(texts))}
     waiting = sorted({piece.text for pieces in segmented.values() for piece in pieces if piece.sentence})
+    cache = TranslationCache(translator.cache, translator.choice) if translator.cache is not None and waiting else None
     done: dict[str, Translation] = {}
-    for attempt, form in enumerate(MARK_FORMS):
-        waiting = [sentence for sentence in waiting if attempt == 0 or mask(sentence, form).spans]
-        found = _translate_unique(waiting, form, run, work, f"{label}-{attempt}")
-        done.update(found)
-        waiting = [sentence for sentence in waiting if sentence not in found]
+    try:
+        work = _Sentences(open_engine(translator.choice), translator.choice, cache, effort or Effort())
+        for attempt, form in enumerate(MARK_FORMS):
+            masks = {sentence: mask(sentence, form) for sentence in waiting}
+            if attempt:
+                masks = {sentence: masked for sentence, masked in masks.items() if masked.spans}
+            done.update(_restored(masks, work.translated(sorted({masked.text for masked in masks.values()}))))
+            waiting = [sentence for sentence in masks if sentence not in done]
+    finally:
+        if cache is not None:
+            cache.close()
     assembled = {text: _assembled(pieces, done) for text, pieces in segmented.items()}
     return [assembled[text] for text in texts]
 
 
-def _translate_unique(
-    sentences: Sequence[str], form: MarkForm, run: TranslationRun, work: Path, name: str
-) -> dict[str, Translation]:
-    """Restored translations by source sentence; sentences whose spans were lost are missing."""
-    import polars as pl
-
-    if not sentences:
-        return {}
-    masks = {sentence: mask(sentence, form) for sentence in sentences}
-    unique = sorted({masked.text for masked in masks.values()})
-    shards = [unique[start : start + run.shard_sentences] for start in range(0, len(unique), run.shard_sentences)]
-    outputs = run_shards(
-        functools.partial(translate_shard, choice=run.choice), shards, work, name, engine=run.engine, label=f"{run.choice.kind}: {name}"
-    )
-    translations: dict[str, Translation] = {}
-    for shard, output in zip(shards, outputs, strict=True):
-        rows = pl.read_parquet(output).iter_rows()
-        translations.update({text: Translation(*row) for text, row in zip(shard, rows, strict=True)})
+def _restored(masks: Mapping[str, Masked], translations: Mapping[str, Translation]) -> dict[str, Translation]:
+    """Translations by source sentence, protected spans in place; sentences whose spans were lost are missing."""
     found = {}
     for sentence, masked in masks.items():
         translation = translations[masked.text]
@@ -100,30 +144,7 @@ def _translate_unique(
     return found
 
 
-def translate_shard(sentences: Sequence[str], output: Path, *, choice: EngineChoice) -> None:
-    """Translate one shard and write it as Parquet, in the shard's order.
-
-    Raises:
-        EngineError: the engine gave another number of sentences than it got.
-    """
-    import polars as pl
-
-    translations = open_engine(choice).translate(sentences)
-    if len(translations) != len(sentences):
-        raise EngineError(f"{choice.package} gave {len(translations)} translations for {len(sentences)} sentences")
-    frame = pl.DataFrame(
-        {
-            "text": [" ".join(translation.text.split("\n")).strip() for translation in translations],
-            "score": [translation.score for translation in translations],
-            "truncated": [translation.truncated for translation in translations],
-            "unknown_words": [translation.unknown_words for translation in translations],
-        },
-        schema={"text": pl.String, "score": pl.Float64, "truncated": pl.Boolean, "unknown_words": pl.Int64},
-    )
-    frame.write_parquet(output)
-
-
-def _assembled(pieces: Sequence[Piece], done: dict[str, Translation]) -> TranslatedText:
+def _assembled(pieces: Sequence[Piece], done: Mapping[str, Translation]) -> TranslatedText:
     parts: list[str] = []
     scores: list[float] = []
     sentences = words = untranslated = lost = truncated = 0
@@ -147,7 +168,7 @@ def _assembled(pieces: Sequence[Piece], done: dict[str, Translation]) -> Transla
         if translation.score is not None:
             scores.append(translation.score)
     score = sum(scores) / len(scores) if scores else None
-    return TranslatedText("".join(parts), sentences, words, untranslated, lost, truncated, score)
+    return TranslatedText("".join(parts), sentences, words, untranslated, lost, truncated, score, min(scores, default=None))
 
 
 def word_count(sentence: str) -> int:

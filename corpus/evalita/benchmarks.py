@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from corpus.evalita.formats import json_lines, separated, text_of
+from corpus.evalita.errors import EvalitaError
+from corpus.evalita.formats.json_lines import json_lines
+from corpus.evalita.formats.tables import separated
+from corpus.evalita.formats.text import text_of
 from corpus.evalita.settings import BenchmarkFile
-from corpus.evalita.task import EvalitaError, Item, Task
+from corpus.evalita.task import Item, Task
 from foundation.sources.data import DataFolder
 
 

@@ -1,150 +1,69 @@
-"""Items as instruction rows: whole groups on one side of every split, a wording drawn by seed, rows capped per task."""
+"""Items in words: which wordings a row may have, and the row itself."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from typing import Any
 
+from corpus.evalita.errors import EvalitaError
 from corpus.evalita.settings import InstructionSettings
-from corpus.evalita.task import EvalitaError, Item, Task, Wording
-
-SPLITS = ("train", "validation", "test")
-MIN_SHARED_WORDS = 5
-"""One shared text of an item with several texts counts as leakage from this many words on; shorter ones are chance."""
-_NOISE = re.compile(r"https?://\S+|@\w+")
+from corpus.evalita.splits import Candidate, draw
+from corpus.evalita.task import Task, Wording
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """An item on its way to a split; ``suffix`` tells a mirrored copy from its original."""
-
-    task: Task
-    item: Item
-    suffix: str = ""
-
-    @property
-    def id(self) -> str:
-        return self.item.item_id + self.suffix
+def _chosen(task: Task, names: Sequence[str], key: str) -> tuple[Wording, ...]:
+    """The wordings of a task that names choose, in the order of the names; names for this task come before names for all."""
+    own = [name.partition("/")[2] for name in names if name.startswith(f"{task.name}/")]
+    known = [wording.name for wording in task.wordings]
+    found = tuple(task.wording(name) for name in (own or [name for name in names if name in known]))
+    if not found:
+        raise EvalitaError(f"evalita.instructions.{key} is {list(names)}, and task {task.name} has {known}; add one of them as {task.name}/{known[0]}")
+    return found
 
 
-@dataclass
-class Assignment:
-    """Candidates by split, and how many were left out of a split, by task and reason."""
-
-    splits: dict[str, list[Candidate]] = field(default_factory=lambda: {split: [] for split in SPLITS})
-    left_out: dict[str, Counter[str]] = field(default_factory=dict)
-
-    def drop(self, candidate: Candidate, reason: str) -> None:
-        self.left_out.setdefault(candidate.task.name, Counter())[reason] += 1
+def _held_out(task: Task, wording: Wording, settings: InstructionSettings) -> bool:
+    return wording.name in settings.held_out_wordings or f"{task.name}/{wording.name}" in settings.held_out_wordings
 
 
-def normalised(text: str) -> str:
-    """A text for comparison: lower case, no URLs and mentions, single blanks."""
-    return " ".join(_NOISE.sub(" ", text).casefold().split())
+def training_wordings(task: Task, settings: InstructionSettings) -> tuple[Wording, ...]:
+    """The wordings that training rows of a task are drawn from.
 
-
-def text_keys(task: Task, fields: Mapping[str, Any]) -> set[str]:
-    """The texts whose appearance elsewhere makes an item a copy: all of them together in any order, and each long one."""
-    texts = sorted(normalised(text) for text in task.texts(fields))
-    return {"\n".join(texts), *(text for text in texts if len(text.split()) >= MIN_SHARED_WORDS)}
-
-
-def draw(seed: int, *parts: str) -> int:
-    """A number that depends on the seed and the parts alone, not on the order of work."""
-    return int.from_bytes(hashlib.sha256("\n".join((str(seed), *parts)).encode()).digest()[:8], "big")
-
-
-def assign(items: Mapping[str, Sequence[Item]], tasks: Mapping[str, Task], settings: InstructionSettings, seed: int) -> Assignment:
-    """Put every item into train, validation or test.
-
-    Test items stay where the organisers put them. What shares a group or a text with a test item leaves training and
-    validation; what shares one with a validation item leaves training. All tasks are looked at together.
+    Raises:
+        EvalitaError: the settings name wordings, and the task has none of them; or every one is held out.
     """
-    assignment = Assignment()
-    sides: dict[str, list[Candidate]] = {split: [] for split in SPLITS}
-    for name, rows in items.items():
-        official_dev = any(item.split == "dev" for item in rows)
-        for item in rows:
-            sides[_side(item, official_dev, settings, seed)].append(Candidate(tasks[name], item))
-    kept = {split: sides[split] for split in ("test",)}
-    for split, others in (("validation", ("test",)), ("train", ("test", "validation"))):
-        kept[split] = sides[split]
-        for other in others:
-            kept[split] = _without_shared(kept[split], kept[other], other, assignment)
-    for split, names in (("train", settings.tasks), ("validation", settings.tasks), ("test", settings.evaluation_tasks)):
-        chosen = [candidate for candidate in kept[split] if candidate.task.name in names]
-        if split == "train" and settings.mirrored_pairs:
-            chosen += [_mirrored(candidate) for candidate in chosen if candidate.task.mirror is not None]
-        assignment.splits[split] = _capped(chosen, getattr(settings, f"max_{split}_rows"), split, seed, assignment)
-    return assignment
+    if settings.wordings is not None:
+        chosen = _chosen(task, settings.wordings, "wordings")
+    else:
+        chosen = tuple(wording for wording in task.wordings if not wording.faults)
+    found = tuple(wording for wording in chosen if not _held_out(task, wording, settings))
+    if not found:
+        raise EvalitaError(
+            f"evalita.instructions.held_out_wordings is {list(settings.held_out_wordings)}, so that task {task.name} has no wording to train on; it has "
+            f"{[wording.name for wording in task.wordings]}"
+        )
+    return found
 
 
-def _side(item: Item, official_dev: bool, settings: InstructionSettings, seed: int) -> str:
-    if item.split == "test":
-        return "test"
-    if official_dev:
-        return "validation" if item.split == "dev" else "train"
-    share = draw(seed, "validation", item.group_id) / 2**64
-    return "validation" if share < settings.validation_share else "train"
-
-
-def _without_shared(candidates: Iterable[Candidate], others: Iterable[Candidate], name: str, assignment: Assignment) -> list[Candidate]:
-    groups, texts = set(), set()
-    for other in others:
-        groups.add(other.item.group_id)
-        texts |= text_keys(other.task, other.item.fields)
-    kept = []
-    for candidate in candidates:
-        if candidate.item.group_id in groups:
-            assignment.drop(candidate, f"group_in_{name}")
-        elif texts & text_keys(candidate.task, candidate.item.fields):
-            assignment.drop(candidate, f"text_in_{name}")
-        else:
-            kept.append(candidate)
-    return kept
-
-
-def _mirrored(candidate: Candidate) -> Candidate:
-    mirror = candidate.task.mirror
-    if mirror is None:
-        raise EvalitaError(f"task {candidate.task.name} declares no mirror")
-    return Candidate(candidate.task, replace(candidate.item, fields=mirror(candidate.item.fields)), "~mirrored")
-
-
-def _capped(candidates: Sequence[Candidate], limit: int | None, split: str, seed: int, assignment: Assignment) -> list[Candidate]:
-    """At most ``limit`` candidates per task, chosen by hash."""
-    kept: list[Candidate] = []
-    by_task: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        by_task.setdefault(candidate.task.name, []).append(candidate)
-    for chosen in by_task.values():
-        ranked = sorted(chosen, key=lambda candidate: draw(seed, "cap", candidate.id))
-        kept += ranked if limit is None else ranked[:limit]
-        for candidate in ranked[len(ranked) if limit is None else limit :]:
-            assignment.drop(candidate, f"over_max_{split}_rows")
-    return kept
-
-
-def wording_for(candidate: Candidate, split: str, settings: InstructionSettings, seed: int) -> Wording:
-    """A task's first wording for validation and test, so that models are compared on one; a drawn one for training.
+def evaluation_wordings(task: Task, settings: InstructionSettings) -> tuple[Wording, ...]:
+    """The wordings of a task's test items: the named ones or the first, and those held out.
 
     Raises:
         EvalitaError: the settings name wordings, and the task has none of them.
     """
-    wordings = candidate.task.wordings
-    if split != "train":
-        return wordings[0]
-    if settings.wordings is not None:
-        wordings = tuple(wording for wording in wordings if wording.name in settings.wordings)
-        if not wordings:
-            raise EvalitaError(
-                f"evalita.instructions.wordings is {list(settings.wordings)}; task {candidate.task.name} has {[wording.name for wording in candidate.task.wordings]}"
-            )
-    return wordings[draw(seed, "wording", candidate.id) % len(wordings)]
+    chosen = _chosen(task, settings.test_wordings, "test_wordings") if settings.test_wordings is not None else task.wordings[:1]
+    return (*chosen, *(wording for wording in task.wordings if _held_out(task, wording, settings) and wording not in chosen))
+
+
+def wordings_for(candidate: Candidate, split: str, settings: InstructionSettings, seed: int) -> tuple[Wording, ...]:
+    """The wordings of an item: a drawn one for training; the test's first for validation, if it may be trained on; all for test."""
+    task = candidate.task
+    if split == "test":
+        return evaluation_wordings(task, settings)
+    training = training_wordings(task, settings)
+    if split == "validation":
+        first = evaluation_wordings(task, settings)[0]
+        return (training[0] if _held_out(task, first, settings) else first,)
+    return (training[draw(seed, "wording", candidate.id) % len(training)],)
 
 
 def instruction_row(candidate: Candidate, wording: Wording) -> dict[str, Any]:
@@ -162,13 +81,5 @@ def instruction_row(candidate: Candidate, wording: Wording) -> dict[str, Any]:
         "template_id": f"{task.name}/{wording.name}",
         "template_sha256": wording.sha256,
         "wording": wording.name,
+        "parser": wording.parser,
     }
-
-
-def groups_on_two_sides(assignment: Assignment) -> int:
-    """How many groups have rows in more than one split; 0 unless something is wrong."""
-    sides: dict[str, set[str]] = {}
-    for split, candidates in assignment.splits.items():
-        for candidate in candidates:
-            sides.setdefault(candidate.item.group_id, set()).add(split)
-    return sum(len(found) > 1 for found in sides.values())

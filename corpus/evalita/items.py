@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from corpus.evalita.errors import EvalitaError
 from corpus.evalita.settings import RawSettings
-from corpus.evalita.task import EvalitaError, Item, Task
-from corpus.evalita.tasks import TASKS, named
+from corpus.evalita.task import Item, Task
+from corpus.evalita.tasks import named
 from foundation.settings import file_sha256
 from foundation.sources.data import DataFolder
-from foundation.sources.licences import licence_of
 
 SAMPLE_SOURCE = "Transumanza samples"
-SAMPLE_LICENCE = "Apache-2.0"
-"""The samples were written for this project and carry its licence."""
+SAMPLE_LICENCE = "CC0-1.0"
+"""The samples were written for this project (samples/evalita/README.md)."""
+SAMPLES = "samples"
 
 
 @dataclass(frozen=True)
 class Located:
-    """The files of one task: present, all missing, or the reason why they cannot be used."""
+    """The files of one task that are there, and those that have to be and are not."""
 
     task: Task
     files: Mapping[str, Path]
@@ -32,73 +33,112 @@ class Located:
 
     @property
     def present(self) -> bool:
-        return not self.missing
+        """Whether the task can be read."""
+        return bool(self.files) and not self.missing
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of each file."""
+        return {name: file_sha256(path) for name, path in self.files.items()}
+
+    @cached_property
+    def changed(self) -> tuple[str, ...]:
+        """Files whose content is not the one that the task was written against; those without a known sha256 never are."""
+        if self.origin == SAMPLES:
+            return ()
+        return tuple(file.path for file in self.task.files if file.path in self.files and file.sha256 not in (None, self.hashes[file.path]))
 
     @cached_property
     def revision(self) -> str:
         """What was read, by content: a hash over the sha256 of the task's files."""
-        digest = hashlib.sha256("".join(file_sha256(self.files[name]) for name in self.task.files).encode())
-        return f"sha256:{digest.hexdigest()[:16]}"
+        return f"sha256:{hashlib.sha256(''.join(self.hashes.values()).encode()).hexdigest()[:16]}"
 
 
-@dataclass(frozen=True)
-class TaskStatus:
-    """What a user has to know about one task."""
-
-    task: str
-    title: str
-    present: bool
-    origin: str
-    licences: tuple[str, ...]
-    redistributable: bool
-    access: str
-    where: str
-    put: tuple[str, ...]
+def search(task: Task, data: DataFolder, origin: str = "auto") -> Located:
+    """Which of a task's files are there, whether they suffice or not."""
+    root = data.samples if origin == SAMPLES or data.root is None else data.root
+    files = {file.path: root / file.path for file in task.files if (root / file.path).is_file()}
+    missing = tuple(file.path for file in task.files if not file.optional and file.path not in files)
+    return Located(task, files, SAMPLES if root == data.samples else "user", missing)
 
 
 def locate(task: Task, data: DataFolder, origin: str = "auto") -> Located:
     """Where a task's files are.
 
     Raises:
-        EvalitaError: the user's folder holds some of the task's files and not others.
+        EvalitaError: the folder holds some of the task's files and not others.
     """
-    root = data.samples if origin == "samples" or data.root is None else data.root
-    files = {name: root / name for name in task.files if (root / name).is_file()}
-    missing = tuple(name for name in task.files if name not in files)
-    if files and missing and not all((data.samples / name) == path for name, path in files.items()):
+    located = search(task, data, origin)
+    if located.files and located.missing:
+        folder = data.samples if located.origin == SAMPLES else data.root
         raise EvalitaError(
-            f"{task.title}: {root} holds {sorted(files)[0]} and lacks {missing[0]}; copy the whole set from {task.access.where}, or take {task.name} out of evalita.raw.tasks"
+            f"{task.title}: {folder} holds {sorted(located.files)[0]} and lacks {located.missing[0]}; copy the whole set from {task.access.where}, "
+            f"or take {task.name} out of evalita.raw.tasks"
         )
-    return Located(task, files, "samples" if root == data.samples else "user", missing)
+    return located
 
 
-def status(data: DataFolder, settings: RawSettings | None = None) -> list[TaskStatus]:
-    """For each task: whether it is there, under which licence, whom to ask for it and where to put it."""
-    rows = []
-    for task in TASKS.values():
-        try:
-            located = locate(task, data, (settings or RawSettings()).origin)
-            present, origin = located.present, located.origin
-        except EvalitaError:
-            present, origin = False, "user"
-        free = all(licence_of(name).redistributable for name in task.licences)
-        rows.append(
-            TaskStatus(task.name, task.title, present, origin if present else "", task.licences, free, task.access.kind, task.access.where, task.files)
-        )
-    return rows
-
-
-def read_items(located: Located) -> list[Item]:
-    """All items of a task, in order of their ids.
+def official_items(located: Located, *, accept_changed: bool = False) -> list[Item]:
+    """All items of a task with their official splits, in order of their ids.
 
     Raises:
-        EvalitaError: a file is not in its official format, or two items have one id.
+        EvalitaError: a file has another sha256 or another number of rows than the known one (unless that is accepted), is not
+            in its official format, or two items have one id.
     """
-    items = sorted(located.task.read(located.files), key=lambda item: item.item_id)
+    task = located.task
+    for name in () if accept_changed else located.changed:
+        expected = next(file.sha256 for file in task.files if file.path == name)
+        raise EvalitaError(
+            f"{located.files[name]}: sha256 is {located.hashes[name]}, expected {expected} ({task.source} at {task.revision}); copy the file again from "
+            f"{task.access.where}. If the organisers changed it, name {task.name} in evalita.raw.accept_changed"
+        )
+    items = sorted(task.read(located.files), key=lambda item: item.item_id)
     for before, after in itertools.pairwise(items):
         if before.item_id == after.item_id:
-            raise EvalitaError(f"{located.task.title}: two items have the id {after.item_id!r}; look for repeated rows in {list(located.files)}")
+            raise EvalitaError(f"{task.title}: two items have the id {after.item_id!r}; look for repeated rows in {list(located.files)}")
+    if not items:
+        raise EvalitaError(f"{task.title}: no item in {list(located.files)}; copy the files again from {task.access.where}")
+    if located.origin != SAMPLES and not accept_changed:
+        _check_rows(located, items)
     return items
+
+
+def read_items(located: Located, *, accept_changed: bool = False, test_share: float = 0.2) -> list[Item]:
+    """All items of a task; one without any test item gets test groups of this project's choice.
+
+    Raises:
+        EvalitaError: as ``official_items``.
+    """
+    items = official_items(located, accept_changed=accept_changed)
+    return items if has_test(items) else with_test_groups(items, test_share)
+
+
+def has_test(items: Iterable[Item]) -> bool:
+    """Whether any item is of an official test set."""
+    return any(item.split == "test" for item in items)
+
+
+def _check_rows(located: Located, items: Sequence[Item]) -> None:
+    """Compare numbers of items with the known ones; a part whose file is not there is left alone."""
+    task, found = located.task, counts(items, located.task.subset)
+    for part, expected in task.rows.items():
+        number = found.get(part, 0)
+        if number != expected and (number or not any(file.optional for file in task.files)):
+            raise EvalitaError(
+                f"{task.title}: {number} items in {part}, expected {expected} ({', '.join(str(path) for path in located.files.values())}); a file is cut off or of "
+                f"another release. Copy it again from {task.access.where}, or name {task.name} in evalita.raw.accept_changed"
+            )
+
+
+def with_test_groups(items: Sequence[Item], share: float) -> list[Item]:
+    """The items with a share of their groups made test groups; at least one group, and never all.
+
+    Groups are taken in order of a hash of their names, whatever the seed: no training set of this project holds what another
+    one of the same files tests.
+    """
+    groups = sorted({item.group_id for item in items}, key=lambda group: hashlib.sha256(f"test\n{group}".encode()).digest())
+    chosen = set(groups[: min(max(1, round(share * len(groups))), len(groups) - 1)])
+    return [replace(item, split="test") if item.group_id in chosen else item for item in items]
 
 
 def locate_all(data: DataFolder, settings: RawSettings) -> tuple[list[Located], list[Located]]:
@@ -111,7 +151,7 @@ def locate_all(data: DataFolder, settings: RawSettings) -> tuple[list[Located], 
     present = [entry for entry in found if entry.present]
     missing = [entry for entry in found if not entry.present]
     if not present:
-        needs = "; ".join(f"{entry.task.title}: {entry.task.files[0]} … from {entry.task.access.where}" for entry in missing)
+        needs = "; ".join(f"{entry.task.title}: {entry.task.files[0].path} … from {entry.task.access.where}" for entry in missing)
         raise EvalitaError(
             f"none of the tasks {list(settings.tasks)} is in {data.root or data.samples}; put files there ({needs}), or set evalita.raw.origin to samples"
         )
@@ -124,9 +164,10 @@ def used_files(data: DataFolder, settings: RawSettings) -> list[Path]:
     return sorted({path for entry in present for path in entry.files.values()})
 
 
-def counts(items: Iterable[Item]) -> dict[str, int]:
-    """Items by official split."""
+def counts(items: Iterable[Item], subset: str | None = None) -> dict[str, int]:
+    """Items by official split, and by ``split/subset`` where a field names one."""
     result: dict[str, int] = {}
     for item in items:
-        result[item.split] = result.get(item.split, 0) + 1
+        part = item.split if subset is None else f"{item.split}/{item.fields[subset]}"
+        result[part] = result.get(part, 0) + 1
     return dict(sorted(result.items()))

@@ -1,7 +1,7 @@
-"""What a task is: its files, wordings, answers and metric, declared as data in one module of ``corpus.evalita.tasks``.
+"""What a task is: its files, wordings, answers and metrics, declared as data in one module of ``corpus.evalita.tasks``.
 
-Belongs here: the types of a declaration and what every task shares. Reading a format, wording a prompt or counting a
-score belongs to the task's own module, ``formats``, ``answers`` and ``metrics``.
+Belongs here: the types of a declaration. Reading a format, writing an answer or counting a score belongs to the task's
+own module, to ``formats``, ``answers`` and ``metrics``.
 """
 
 from __future__ import annotations
@@ -13,18 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from corpus.evalita.metrics import Metric
-from foundation.errors import TransumanzaError
+from corpus.evalita.errors import EvalitaError
+from corpus.evalita.metrics.metric import Metric
 
 Split = Literal["train", "dev", "test"]
 """The official splits; a task without a ``dev`` split gets its validation rows from ``train``, whole groups at a time."""
 
 Label = Any
-"""A gold value as JSON: a class (string or number) or, for entities, a list of ``[first token, end token, type]``."""
-
-
-class EvalitaError(TransumanzaError):
-    """A distributed file, a setting or an answer table cannot be used."""
+"""A gold value as JSON: a class (text or number), a number, a list of labels, or a list of places in the text."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Item:
 class ParseFailure:
     """An answer that holds no value; it counts as wrong and never becomes a default class."""
 
-    kind: Literal["empty", "unknown_word", "malformed"]
+    kind: Literal["empty", "unknown_word", "malformed", "out_of_range"]
     answer: str
 
 
@@ -59,7 +55,7 @@ class Answer(Protocol):
         ...
 
     def describe(self) -> list[str]:
-        """The words of the answer code, which count in the template's hash."""
+        """Name and version of the answer code, then its words; they count in the template's hash."""
         ...
 
 
@@ -67,8 +63,11 @@ class Answer(Protocol):
 class Wording:
     """One way to put a task into words.
 
-    ``instruction`` and ``input`` are ``str.format`` templates over the task's prompt fields. A ``lossless`` wording
-    keeps every label: ``decode(encode(label)) == label``. ``names_labels`` says that the prompt itself lists all answers.
+    ``instruction`` and ``input`` are ``str.format`` templates over the task's prompt fields. A ``lossless`` wording keeps
+    every label: ``decode(encode(label)) == label``. Another one declares what it keeps: ``precision`` is the largest
+    difference of a number, and without it the answer's words come back, though perhaps at another place of the text.
+    ``names_labels`` says that the prompt lists all answers. ``faults`` are known errors of a wording that is kept as it was
+    published; such a wording is used only where a profile names it.
     """
 
     name: str
@@ -77,17 +76,41 @@ class Wording:
     input: str
     answer: Answer
     lossless: bool = True
+    precision: float | None = None
     names_labels: bool = True
+    faults: tuple[str, ...] = ()
 
     def prompt(self, fields: Mapping[str, Any]) -> tuple[str, str]:
         """Instruction and input of an item; nothing is cut or cleaned."""
         return self.instruction.format(**fields), self.input.format(**fields)
+
+    def keeps(self, fields: Mapping[str, Any], label: Label) -> bool:
+        """Whether a label comes back as it was."""
+        return bool(self.answer.decode(fields, self.answer.encode(fields, label)) == label)
+
+    @property
+    def parser(self) -> str:
+        """Name and version of the code that reads answers."""
+        return self.answer.describe()[0]
 
     @property
     def sha256(self) -> str:
         """Hash of the templates and of the answer code."""
         document = [self.instruction, self.input, self.answer.describe()]
         return hashlib.sha256(json.dumps(document, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """A file of a task as distributed.
+
+    ``sha256`` is that of the revision which the task was written against; without one the content is not known. An
+    ``optional`` file (a gold test set that organisers give out later) is read where it is there.
+    """
+
+    path: str
+    sha256: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,37 +121,72 @@ class Access:
     where: str
 
 
+Predictor = Callable[[Mapping[str, Any]], Label]
+"""Fields of an item to a value, as a model gives it."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a score is compared with: ``learn`` gets the training items and gives a predictor."""
+
+    name: str
+    learn: Callable[[Sequence[Item]], Predictor]
+
+
 @dataclass(frozen=True)
 class Task:
     """One task: everything that is particular to it.
 
-    ``files`` are paths below the data folder, all of them needed. ``read`` gets them by that path and yields items of
-    the official splits. ``prompt_fields`` derives what the templates need from an item's fields. ``texts`` gives the
-    texts by which copies are found in other splits and corpora. ``baseline`` learns from training items and answers
-    like a model. ``subset`` names a field whose values are also scored one by one. ``mirror`` gives an equivalent item
-    for training (a swapped pair).
+    Attributes:
+        name: stable; the first part of its items' ids and of its templates' ids.
+        files: below the data folder.
+        read: gets the present files by their path, and yields items of the official splits.
+        wordings: the first one must be lossless and without faults: evaluation uses it.
+        metrics: the official ones; the first is the task's main score.
+        texts: the texts by which copies of an item are found in other splits and corpora.
+        baselines: the first one stands beside every score.
+        licences: of the items.
+        source, revision: of the files, as the organisers name them.
+        prompt_fields: derives what the templates need from an item's fields.
+        rows: known numbers of items, by split or by ``split/subset``; another number is an error.
+        subset: names a field whose values are also scored, and may be chosen, one by one.
+        pooled: whether the score over all subsets together is official too.
+        mirror: an equivalent item for training (a swapped pair): fields and label to fields and label.
+        combine: one answer out of those of a group's items, where the organisers score the group (failed ones are None).
+        evaluation_only: never trained on unless a profile names it.
+        unverified: details of files, labels and metrics that no source confirmed.
     """
 
     name: str
     title: str
-    files: tuple[str, ...]
+    files: tuple[TaskFile, ...]
     read: Callable[[Mapping[str, Path]], Iterable[Item]]
     wordings: tuple[Wording, ...]
-    metric: Metric
+    metrics: tuple[Metric, ...]
     texts: Callable[[Mapping[str, Any]], Sequence[str]]
-    baseline: Callable[[Sequence[Item]], Callable[[Mapping[str, Any]], Label]]
-    baseline_name: str
+    baselines: tuple[Baseline, ...]
     licences: tuple[str, ...]
     access: Access
     source: str
     revision: str
     prompt_fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(default=lambda fields: fields)
+    rows: Mapping[str, int] = field(default_factory=dict)
     subset: str | None = None
-    mirror: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    pooled: bool = True
+    mirror: Callable[[Mapping[str, Any], Label], tuple[Mapping[str, Any], Label]] | None = None
+    combine: Callable[[Sequence[Label | None]], Label | None] | None = None
+    evaluation_only: bool = False
+    unverified: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.wordings or not self.wordings[0].lossless:
-            raise EvalitaError(f"task {self.name}: its first wording is used for evaluation and must be lossless")
+        if not (self.wordings and self.metrics and self.baselines):
+            raise EvalitaError(f"task {self.name}: declare at least one wording, one metric and one baseline")
+        first = self.wordings[0]
+        if not first.lossless or first.faults:
+            raise EvalitaError(f"task {self.name}: its first wording is used for evaluation and must be lossless and without faults")
+        names = [wording.name for wording in self.wordings]
+        if len(set(names)) != len(names):
+            raise EvalitaError(f"task {self.name}: two wordings have one name ({names})")
 
     def wording(self, name: str) -> Wording:
         """A wording by name.
@@ -145,16 +203,7 @@ class Task:
         """Instruction and input of an item in one wording."""
         return wording.prompt(self.prompt_fields(fields))
 
-
-def majority_class(items: Sequence[Item]) -> Callable[[Mapping[str, Any]], Label]:
-    """A baseline that always answers the most frequent training class; of equals, the first in sorted order."""
-    counts: dict[str, int] = {}
-    labels: dict[str, Label] = {}
-    for item in items:
-        key = json.dumps(item.label, ensure_ascii=False)
-        counts[key] = counts.get(key, 0) + 1
-        labels[key] = item.label
-    if not counts:
-        return lambda _fields: None
-    best = labels[min(counts, key=lambda key: (-counts[key], key))]
-    return lambda _fields: best
+    @property
+    def open_questions(self) -> tuple[str, ...]:
+        """Everything about the task that no source confirmed, its metrics included."""
+        return (*self.unverified, *(f"metric {metric.name}: {metric.unverified}" for metric in self.metrics if metric.unverified))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,16 +37,20 @@ class BadWords:
 
 
 def read_word_list(path: Path) -> tuple[str, ...]:
-    """The words of a file, one a line, in lower case, since texts are compared so. Empty lines are passed over.
+    """The words of a file, one a line, in lower case, since texts are compared so.
+
+    Empty lines are passed over, and so are lines that begin with ``#`` before the first word: where a list comes from. After it ``#``
+    is a character like any other.
 
     Raises:
         WebCorpusError: unreadable, no word in it, or a word twice (in LDNOOBW's fork for Indonesian a missing comma fused two).
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise WebCorpusError(f"word list {path} cannot be read ({error}); name a UTF-8 file with one word a line") from error
-    words = [line.strip().lower() for line in lines if line.strip()]
+    filled = [line.strip().lower() for line in lines if line.strip()]
+    words = list(dropwhile(lambda line: line.startswith("#"), filled))
     repeated = sorted(word for word, count in Counter(words).items() if count > 1)
     if not words or repeated:
         raise WebCorpusError(f"word list {path} " + (f"holds {repeated} twice; name each once" if words else "is empty; put one word a line"))

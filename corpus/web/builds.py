@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections import Counter
+from pathlib import Path
 
 import polars as pl
 
-from corpus.web import charts, clean, decisions, signal_inputs, signals
-from corpus.web.errors import WebCorpusError
-from corpus.web.judging import FACTS, RIGHTS_COLUMNS, judged_documents
+from corpus.web import charts, decisions, signal_inputs, signals
 from corpus.web.previews import markdown_table
+from corpus.web.report.drops import DropTally
+from corpus.web.report.rule_figures import rule_figures
 from corpus.web.reporting import every_document, not_empty, ranked, section
 from corpus.web.rules import load_rules
 from corpus.web.settings import DecisionSettings, SignalSettings
 from foundation.execution import run_shards
 from foundation.language.identification import IdentificationSettings
-from foundation.language.overlap import Overlap, OverlapCounts, OverlapIndex
+from foundation.language.overlap import OverlapIndex
 from foundation.language.settings import PhraseSettings, WordSettings
 from foundation.stages import StageContext, StageReport
-from foundation.store import PublishedVersion
+from foundation.store import GateResult
 
-DECISION_ROWS = 5_000
-"""Documents judged at a time."""
+_SIGNAL_ROWS = 2_000
+_DECISION_ROWS = 5_000
+"""Documents measured, and judged, by a worker at a time; neither changes a row."""
+_RULES_NAMED = 5
+"""Rules that the gate names where no document passes."""
+
 
 def build_signals(context: StageContext) -> StageReport:
     """Measure every document."""
@@ -35,7 +38,7 @@ def build_signals(context: StageContext) -> StageReport:
         signal_inputs.classifiers(context),
     )
     source = context.input("documents")
-    shards = signals.shards_of(source.table_files("documents"))
+    shards = signals.shards_of(source.table_files("documents"), _SIGNAL_ROWS)
     paths = run_shards(
         functools.partial(signals.measure_shard, run=run),
         shards,
@@ -63,60 +66,71 @@ def build_signals(context: StageContext) -> StageReport:
 
 
 def build_decisions(context: StageContext) -> StageReport:
-    """Judge every document by the rules, and look for benchmark items in it."""
+    """Judge every document by the rules, and look for benchmark items in it.
+
+    Raises:
+        WebCorpusError: signals do not belong to the documents, or hold not what the rules read.
+    """
     settings = section(context, "corpus.web.decisions", DecisionSettings)
-    rules = load_rules(settings.rules)
-    index = OverlapIndex.build(_benchmark_items(context.input("benchmark_sets")), settings.overlap_words, settings.min_item_words)
     identification = section(context, "language.identification", IdentificationSettings)
-    texts = judged_documents(context.input("documents"), identification).select("document_id", "text", *FACTS, *RIGHTS_COLUMNS)
-    measured = context.input("signals").scan("signals").drop("signature", "bands")
-    failed: Counter[str] = Counter()
-    first: Counter[str] = Counter()
-    overlaps = OverlapCounts()
-    unmeasured: Counter[str] = Counter()
-    total = lines = 0
+    rules = load_rules(settings.rules)
+    index_file = _index_file(context, settings)
+    documents = context.input("documents")
+    run = decisions.DecisionRun(
+        [str(path) for path in context.input("signals").table_files("signals")], str(index_file), rules, settings.rights, identification
+    )
+    paths = run_shards(
+        functools.partial(decisions.decide_shard, run=run),
+        signals.shards_of(documents.table_files("documents"), _DECISION_ROWS),
+        context.work,
+        "decisions",
+        engine=context.engine,
+        label=f"decisions: {context.partition}",
+    )
+    counts, tally = decisions.DecisionCounts(), DropTally()
     with context.staging.table(decisions.DECISIONS) as table:
-        clean.every_has(texts.select("document_id").collect(), measured.select("document_id").collect(), "signals")
-        rows = texts.join(measured, on="document_id", how="inner").sort("document_id").collect()
-        for part in rows.iter_slices(DECISION_ROWS):
-            _measured_on_this_text(part)
-            decided, without_value = decisions.decide(part, rules, index, settings.rights, identification.model_family)
-            unmeasured.update(without_value)
-            table.write(decided)
-            total += len(decided)
-            for row in decided:
-                failed.update(row["failed_rules"])
-                first.update([row["first_failed"]] if row["first_failed"] else [])
-                overlaps.add(Overlap(**overlap) for overlap in row["overlap"])
-                lines += len(row["removed_lines"])
-    passing = total - sum(first.values())
+        for path in paths:
+            rows, unmeasured = decisions.read_decided(path)
+            table.write(rows.select(decisions.DECISIONS.schema.names))
+            counts.add(rows, unmeasured)
+            tally.add(rows)
+    index, figures = decisions.load_index(str(index_file)), rule_figures(tally)
     statistics = {
-        "documents": total,
-        "passing": passing,
+        "documents": counts.documents,
+        "passing": counts.passing,
         "rules": rules.name,
         "rights": settings.rights,
         "rules_not_applied": rules.inapplicable(identification.model_family),
-        "rules_without_value": dict(sorted(unmeasured.items())),
-        "failed_rules": dict(sorted(failed.items())),
-        "first_failed": dict(sorted(first.items())),
-        "removed_lines": lines,
-        "overlap": overlaps.report(index),
+        "rules_without_value": dict(sorted(counts.unmeasured.items())),
+        **figures.statistics,
+        "failed_rules": dict(sorted(counts.failed.items())),
+        "first_failed": dict(sorted(counts.first.items())),
+        "removed_lines": counts.removed_lines,
+        "overlap": counts.overlaps.report(index),
         "benchmark_ngrams": len(index),
     }
-    expected = context.input("documents").manifest["tables"]["documents"]["rows"]
+    expected = documents.manifest["tables"]["documents"]["rows"]
     return StageReport(
         statistics,
-        [every_document(total, expected), not_empty("some_pass", passing)],
-        plots={"Failing rules": charts.bars("Documents by failing rule", [("passing", passing), *ranked(failed)])},
+        [every_document(counts.documents, expected), _some_pass(counts)],
+        previews=figures.previews,
+        plots={"Failing rules": charts.bars("Documents by failing rule", [("passing", counts.passing), *ranked(counts.failed)]), **figures.plots},
     )
 
 
-def _measured_on_this_text(rows: pl.DataFrame) -> None:
-    for key, text, measured in rows.select("document_id", "text", "text_sha256").iter_rows():
-        if hashlib.sha256(text.encode()).hexdigest() != measured:
-            raise WebCorpusError(f"document {key}: its signals were measured on another text; materialize signals again")
+def _index_file(context: StageContext, settings: DecisionSettings) -> Path:
+    """The index of benchmark items in the work folder: built once, read by every worker."""
+    path = context.work.absolute() / "overlap_index.npz"
+    if not path.is_file():
+        items = context.input("benchmark_sets").scan("items").select("benchmark", "item_id", "text").collect().rows()
+        OverlapIndex.build(items, settings.overlap_words, settings.min_item_words).save(path)
+    return path
 
 
-def _benchmark_items(version: PublishedVersion) -> list[tuple[str, str, str]]:
-    return version.scan("items").select("benchmark", "item_id", "text").collect().rows()
-
+def _some_pass(counts: decisions.DecisionCounts) -> GateResult:
+    """A gate that passes where any document does; it says which rules reject most where none does."""
+    said = "documents that pass every rule"
+    if not counts.passing:
+        most = ", ".join(f"{rule} {documents}" for rule, documents in ranked(counts.failed)[:_RULES_NAMED])
+        said += f"; of {counts.documents} documents, rejected by {most}" if most else "; there are no documents"
+    return not_empty("some_pass", counts.passing, said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from corpus.web.errors import WebCorpusError
@@ -51,20 +51,20 @@ def resolve_classifiers(settings: Sequence[ClassifierSettings], data: DataFolder
 def _file_of(entry: ClassifierSettings, data: DataFolder, downloads: Downloads) -> Path:
     if entry.url is not None:
         return downloads.url(entry.url, entry.sha256)
-    path = named_file(entry.path or Path(), data, f"classifiers: {entry.name}")
+    path = named_file(entry.path or PurePath(), data, f"classifiers: {entry.name}")
     found = file_sha256(path)
     if found != entry.sha256:
         raise WebCorpusError(f"corpus.web.signals.classifiers: {entry.name}: {path} has sha256 {found}, and {entry.sha256} is named; correct either")
     return path
 
 
-def named_file(path: Path, data: DataFolder, key: str) -> Path:
+def named_file(path: PurePath, data: DataFolder, key: str) -> Path:
     """A file that a key of ``corpus.web.signals`` names: absolute, or below TRANSUMANZA_DATA.
 
     Raises:
         WebCorpusError: there is none.
     """
-    for place in ([path] if path.is_absolute() else [data.root / path] if data.root else []):
+    for place in ([Path(path)] if path.is_absolute() else [data.root / path] if data.root else []):
         if place.is_file():
             return place
     where = "an absolute path" if data.root is None else f"a path below {data.root} (TRANSUMANZA_DATA) or an absolute one"

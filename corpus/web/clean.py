@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.web.decisions import OVERLAP_TYPE, without_lines, without_spans
+from corpus.web.decisions import OVERLAP_TYPE, every_has, without_lines, without_spans
 from corpus.web.errors import WebCorpusError
 from corpus.web.personal_data import replace_personal_data, surrogates_of
 from corpus.web.personal_kinds import KINDS
@@ -164,19 +164,6 @@ def finish(
         .sort("document_id")
     )
     return [_finished(row, representatives, settings, tokenizer, surrogates) for row in frame.iter_rows(named=True)]
-
-
-def every_has(documents: pl.DataFrame, others: pl.DataFrame, asset: str) -> None:
-    """See that every document has its row in what was made of documents.
-
-    Raises:
-        WebCorpusError: some have none, because documents were made anew since.
-    """
-    lost = documents.join(others, on="document_id", how="anti").height
-    if lost:
-        raise WebCorpusError(
-            f"{lost} of {documents.height} documents have no row in {asset}, which is older than documents; materialize {asset} again"
-        )
 
 
 def _finished(

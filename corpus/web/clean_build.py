@@ -96,6 +96,7 @@ def _report(summary: CleanSummary, settings: CleanSettings, snapshots: list[str]
     statistics = {
         "documents": summary.documents,
         "kept": summary.kept,
+        **{f"kept_{name}": sum(counts[name] for counts in summary.splits.values()) for name in ("characters", "words")},
         "splits": {split: {name: counts[name] for name in ("documents", "characters", "words", "words_repeated")} for split, counts in summary.splits.items()},
         "dropped": reasons,
         "personal_data": {kind: int(count) for kind, count in summary.personal_data.items()},
@@ -115,12 +116,13 @@ def _report(summary: CleanSummary, settings: CleanSettings, snapshots: list[str]
         GateResult("no_duplicates", summary.repeated == 0, summary.repeated, 0, "published texts that stand twice"),
         GateResult("disjoint_domains", not shared, shared, 0, "domains in both splits"),
     ]  # fmt: skip
-    outcomes = [("kept", summary.kept), *ranked(reasons)]
+    losses: list[charts.Step] = [(reason, "loss", pages) for reason, pages in ranked(reasons)]
+    steps: list[charts.Step] = [("documents", "total", summary.documents), *losses, ("kept", "total", summary.kept)]
     return StageReport(
         statistics,
         gates,
         previews={"Published": markdown_table(_samples(summary, settings))},
-        plots={"From documents to corpus": charts.bars("Documents by outcome", outcomes)},
+        plots={"From documents to corpus": charts.waterfall("From documents to corpus", steps)},
     )
 
 

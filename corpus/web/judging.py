@@ -50,8 +50,13 @@ class _Lines:
 
 
 def judged_documents(version: PublishedVersion, identification: IdentificationSettings) -> pl.LazyFrame:
-    """Documents with ``target_language`` beside their columns: whether the best label is the one that is looked for."""
-    return version.scan("documents").with_columns(target_language=(pl.col("language") == identification.label))
+    """Documents with ``target_language`` beside their columns."""
+    return version.scan("documents").with_columns(target_language=target_language(identification))
+
+
+def target_language(identification: IdentificationSettings) -> pl.Expr:
+    """Of documents, whether the best label is the one that is looked for."""
+    return pl.col("language") == identification.label
 
 
 def columns_for(rules: RuleSet, rights: Rights) -> list[str]:
@@ -66,6 +71,13 @@ def columns_for(rules: RuleSet, rights: Rights) -> list[str]:
     if any(name.startswith(SCORE_PREFIX) for name in named):
         wanted.append("classifier_scores")
     return wanted + (list(RIGHTS_COLUMNS) if rights == "general" else [])
+
+
+def columns_by_table(rules: RuleSet, rights: Rights) -> tuple[list[str], list[str]]:
+    """``columns_for``, apart: those of signals, the document id first; and those of documents (``judged_documents``)."""
+    wanted = columns_for(rules, rights)
+    of_documents = [name for name in (*FACTS, *RIGHTS_COLUMNS) if name in wanted]
+    return [name for name in wanted if name not in of_documents], of_documents
 
 
 def judge(rows: pl.DataFrame, rules: RuleSet, rights: Rights, identification: str | None = None) -> Judgement:
@@ -240,27 +252,27 @@ def _floats(column: pl.Series) -> np.ndarray:
 
 
 def _table(rows: pl.DataFrame, failing: Mapping[str, np.ndarray], lines: _Lines, left: Mapping[str, np.ndarray]) -> pl.DataFrame:
-    names = pa.array(list(failing), pa.string())
+    names = pl.Series([*failing, None], dtype=pl.String)  # the last one stands for no rule
     fails = np.stack(list(failing.values()), axis=1) if failing else np.zeros((rows.height, 0), np.bool_)
     counts = fails.sum(axis=1)
-    taken = names.take(pa.array(np.nonzero(fails)[1]))
-    firsts = pa.array(fails.argmax(axis=1) if failing else np.zeros(rows.height, np.int64), mask=counts == 0)
+    firsts = np.where(counts > 0, fails.argmax(axis=1) if failing else 0, len(failing))
     places = np.flatnonzero(lines.removed)
     removed = (places - lines.starts[lines.owner[places]]).astype(np.int32)
     return pl.DataFrame(
         {
             "document_id": rows["document_id"],
             "passes_rules": counts == 0,
-            "first_failed": pl.from_arrow(names.take(firsts)) if failing else pl.Series([None] * rows.height, dtype=pl.String),
-            "failed_rules": _lists(taken, counts),
-            "removed_lines": _lists(pa.array(removed), _by_row(lines.removed, lines)),
+            "first_failed": names.gather(firsts),
+            "failed_rules": _lists(names.gather(np.nonzero(fails)[1]), counts),
+            "removed_lines": _lists(pl.Series(removed), _by_row(lines.removed, lines)),
             **left,
         }
     )
 
 
-def _lists(values: pa.Array, lengths: np.ndarray) -> pl.Series:
+def _lists(values: pl.Series, lengths: np.ndarray) -> pl.Series:
+    """Lists of these lengths. Arrow's arrays are made by polars: ``pa.array`` loads pandas, which takes longer than judging."""
     offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)))
-    lists = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), values))
+    lists = pl.from_arrow(pa.LargeListArray.from_arrays(pl.Series(offsets).to_arrow(), values.to_arrow()))
     assert isinstance(lists, pl.Series)
     return lists

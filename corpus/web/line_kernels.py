@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from foundation.execution.compiled import compiled
 
 SPACE, ENDED, TERMINAL, CLOSER, MARK, STOP = 1, 2, 4, 8, 16, 32
 """What a code point is, as bits: white space; an end mark of the language; punctuation that closes a sentence in any script;
@@ -18,7 +19,7 @@ ENDED_BIT, TERMINAL_BIT, C4_BIT, BRACE_BIT, BULLET_BIT, BLANK_BIT = 1, 2, 4, 128
 """Bits of ``lines.LINE_FLAGS`` that characters alone decide; a test holds them equal."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def measure_lines(codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, int, int]:
     """Measures of every line, and how many begin with ``•`` or ``-`` and end with an ellipsis."""
     count = 1
@@ -41,7 +42,7 @@ def measure_lines(codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, int
     return rows, bullets, ellipses
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _measure(codes: np.ndarray, kinds: np.ndarray, row: np.ndarray) -> None:
     first = last = -1
     length = words = longest = 0
@@ -75,7 +76,7 @@ def _measure(codes: np.ndarray, kinds: np.ndarray, row: np.ndarray) -> None:
     _mark(codes, kinds, row)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mark(codes: np.ndarray, kinds: np.ndarray, row: np.ndarray) -> None:
     """Marks of the first and last characters."""
     first, last = codes[row[FIRST]], codes[row[LAST] - 1]
@@ -89,7 +90,7 @@ def _mark(codes: np.ndarray, kinds: np.ndarray, row: np.ndarray) -> None:
         row[FLAGS] |= BULLET_BIT
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _dots(codes: np.ndarray, row: np.ndarray) -> bool:
     """Whether a line ends with three dots."""
     last = row[LAST]

@@ -1,14 +1,14 @@
 """Compiled loops of MinHash: characters to normalised words, words to shingles, shingles to a signature, signature to bands.
 
-All arithmetic is on unsigned integers modulo a power of two, so that every machine gets the same values. numba compiles
-on the first call and keeps the result beside this file (or where NUMBA_CACHE_DIR says). Imported by functions only: numba
-takes half a second to load.
+All arithmetic is on unsigned integers modulo a power of two, so that every machine gets the same values. Imported
+by functions only: numba takes half a second to load.
 """
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from foundation.execution.compiled import compiled
 
 UNKNOWN, DROPPED, SEPARATOR, DIGIT, COMPLEX = range(5)
 """What a code point becomes; any other value is the code point of the letter that stands for it."""
@@ -25,7 +25,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _ODD = np.uint64(33)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def normalise(codes: np.ndarray, table: np.ndarray, output: np.ndarray) -> tuple[int, int]:
     """Write the normalised words of a text, one space between two, to ``output``.
 
@@ -63,7 +63,7 @@ def normalise(codes: np.ndarray, table: np.ndarray, output: np.ndarray) -> tuple
     return written, 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mixed(value: np.uint64) -> np.uint64:
     """The finalizer of MurmurHash3: every bit of the input changes half of the output's."""
     value ^= value >> _ODD
@@ -74,7 +74,7 @@ def _mixed(value: np.uint64) -> np.uint64:
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def shingles(text: np.ndarray, size: int) -> np.ndarray:
     """A 32-bit hash for every ``size`` words in a row of a normalised text, repeated ones included: minima do not mind."""
     words = np.empty(len(text) // 2 + 1, np.uint64)
@@ -100,7 +100,7 @@ def shingles(text: np.ndarray, size: int) -> np.ndarray:
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def minima(found: np.ndarray, factors: np.ndarray, terms: np.ndarray) -> np.ndarray:
     """For each pair of a factor and a term, the least of ``(factor * x + term) mod 2**64 >> 32`` over all shingles x.
 
@@ -120,7 +120,7 @@ def minima(found: np.ndarray, factors: np.ndarray, terms: np.ndarray) -> np.ndar
     return result
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def band_hashes(signature: np.ndarray, rows: int) -> np.ndarray:
     """One 64-bit hash for every ``rows`` values of a signature; the place of the band counts."""
     result = np.empty(len(signature) // rows, np.uint64)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from corpus.web.errors import WebCorpusError
-from corpus.web.personal_kinds import KINDS, find_kind
+from corpus.web.personal_kinds import KINDS, find_kind, free_place
 from corpus.web.settings import PersonalDataSettings
 from corpus.web.surrogates import MIN_SECRET_CHARACTERS, Surrogates, secret_digest
 
@@ -38,15 +38,16 @@ def replace_personal_data(text: str, settings: PersonalDataSettings, surrogates:
         surrogates: what replaces values under ``mode: surrogates``; placeholders without it.
     """
     counts = dict.fromkeys(KINDS, 0)
-    taken: list[tuple[int, int, str]] = []
+    taken: list[tuple[int, int, str]] = []  # ascending and apart
     kinds: tuple[str, ...] = settings.kinds
     for kind in kinds:
         for start, end in find_kind(kind, text, settings):
-            if all(end <= other_start or start >= other_end for other_start, other_end, _ in taken):
-                taken.append((start, end, kind))
+            where = free_place(taken, start, end)
+            if where is not None:
+                taken.insert(where, (start, end, kind))
                 counts[kind] += 1
     parts, place = [], 0
-    for start, end, kind in sorted(taken):
+    for start, end, kind in taken:
         value = text[start:end]
         parts += [text[place:start], PLACEHOLDERS[kind] if surrogates is None else surrogates.of(kind, value)]
         place = end

@@ -6,10 +6,12 @@ part numbers and versions stay. Nothing is replaced here.
 
 from __future__ import annotations
 
+import bisect
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from corpus.web.settings import PersonalDataSettings
 
@@ -104,13 +106,34 @@ def _ibans(text: str, settings: PersonalDataSettings) -> Spans:
     spans: Spans = []
     match = _IBAN.search(text)
     while match:
-        place = match.start()
-        ends = (end for end in range(match.end(), place + 14, -1) if text[end - 1].isalnum() and iban.is_valid(compact(text[place:end])))
-        end = next((end for end in ends if not text[end : end + 1].isalnum()), None)
-        if end is not None:
+        place, end = match.start(), _iban_end(match)
+        if end is not None and not text[end : end + 1].isalnum() and iban.is_valid(compact(text[place:end])):
             spans.append((place, end))
-        match = _IBAN.search(text, place + 1 if end is None else end)
+            place = end - 1
+        match = _IBAN.search(text, place + 1)
     return spans
+
+
+def _iban_end(match: re.Match[str]) -> int | None:
+    """Where an IBAN that begins with a match ends by its country's length; None where the match is shorter, or of no country."""
+    left = _iban_length(match[0][:2].upper())
+    if not left:
+        return None
+    for place in range(match.start(), match.end()):
+        left -= match.string[place].isalnum()
+        if not left:
+            return place + 1
+    return None
+
+
+@lru_cache(maxsize=1_024)
+def _iban_length(country: str) -> int:
+    """Letters and digits of a country's IBANs, by the registry's structures (``1!a5!n5!n12!c``); 0 for none."""
+    from stdnum import numdb
+
+    ((_, properties), *_) = numdb.get("iban").info(country)
+    lengths = re.findall(r"(\d+)!", properties.get("bban", ""))
+    return 4 + sum(map(int, lengths)) if lengths else 0
 
 
 def _tax_codes(text: str, settings: PersonalDataSettings) -> Spans:
@@ -150,13 +173,16 @@ def _phones_of_line(line: str, settings: PersonalDataSettings) -> Spans:
     from phonenumbers import PhoneNumberType
 
     nobodys = {PhoneNumberType.TOLL_FREE, PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.UAN, PhoneNumberType.VOICEMAIL}
+
     def read(part: str, place: int) -> None:
         for match in phonenumbers.PhoneNumberMatcher(part, settings.phone_region):
             start = place + match.end - len(part[match.start : match.end].lstrip())  # a match may begin with a space
-            if all(place + match.end <= first or start >= last for first, last in found):
-                found[start, place + match.end] = match.number
+            end = place + match.end
+            where = free_place(found, start, end)
+            if where is not None:
+                found.insert(where, (start, end, match.number))
 
-    found: dict[tuple[int, int], phonenumbers.PhoneNumber] = {}
+    found: list[tuple[int, int, phonenumbers.PhoneNumber]] = []
     read(line, 0)
     if _LIST_MARK.search(line):  # several numbers read as one that is none
         place = 0
@@ -164,14 +190,21 @@ def _phones_of_line(line: str, settings: PersonalDataSettings) -> Spans:
             read(part, place)
             place += len(part) + _MARK_CHARACTERS
     spans: Spans = []
-    for start, end in sorted(found):
+    for start, end, number in found:
         international = line[start:end].startswith(("+", "00", "(+"))
         listed = bool(spans) and start - spans[-1][1] <= _LIST_CHARACTERS
         if not international and not listed and not _follows(line, start, settings.phone_words):
             continue
-        if phonenumbers.number_type(found[start, end]) not in nobodys:
+        if phonenumbers.number_type(number) not in nobodys:
             spans.append((start, end))
     return spans
+
+
+def free_place(taken: Sequence[tuple[Any, ...]], start: int, end: int) -> int | None:
+    """The index at which a span is to be inserted among others (start, end, …) that ascend and are apart; None where it meets one."""
+    after = bisect.bisect_left(taken, (start,))
+    free = (after == 0 or taken[after - 1][1] <= start) and (after == len(taken) or end <= taken[after][0])
+    return after if free else None
 
 
 def _follows(text: str, place: int, words: tuple[str, ...]) -> bool:

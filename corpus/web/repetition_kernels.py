@@ -5,14 +5,15 @@ N-grams are compared by 64-bit numbers: equal ones give the same number, other o
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from foundation.execution.compiled import compiled
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def next_grams(grams: np.ndarray, words: np.ndarray, size: int) -> np.ndarray:
     """The n-grams of ``size`` words, of those one word shorter."""
     count = max(len(words) - size + 1, 0)
@@ -22,7 +23,7 @@ def next_grams(grams: np.ndarray, words: np.ndarray, size: int) -> np.ndarray:
     return longer
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _slot(keys: np.ndarray, used: np.ndarray, gram: np.uint64) -> np.uint64:
     """Where an n-gram is in a table whose size is a power of two, or the free place for it."""
     mask = np.uint64(len(keys) - 1)
@@ -32,7 +33,7 @@ def _slot(keys: np.ndarray, used: np.ndarray, gram: np.uint64) -> np.uint64:
     return slot
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _size(count: int) -> int:
     size = 16
     while size < 2 * count:
@@ -40,7 +41,7 @@ def _size(count: int) -> int:
     return size
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def most_frequent(grams: np.ndarray) -> tuple[int, int]:
     """First place and number of occurrences of the most frequent n-gram; the first to appear wins a tie; (0, 0) for none."""
     size = _size(len(grams))
@@ -62,7 +63,7 @@ def most_frequent(grams: np.ndarray) -> tuple[int, int]:
     return first, count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def duplicated_characters(grams: np.ndarray, ends: np.ndarray, size: int) -> int:
     """Characters in n-grams that stood before, each character counted once: after a repeated n-gram comes the word behind it."""
     table = _size(len(grams))

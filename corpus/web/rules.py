@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from corpus.web.errors import WebCorpusError
 from corpus.web.lines import LINE_COUNTS, LINE_FLAGS
 from corpus.web.signals import COUNTS, FLAGS, NEED_WORD_LISTS, SHARES
-from foundation.settings import Settings
+from foundation.settings import Settings, load_yaml
 
 LEFT = ("kept_characters", "kept_plain_characters", "kept_lines", "kept_words", "kept_sentences")
 """What is left once line rules have removed lines. ``kept_plain_characters``: of lines without citation marks and white space at
@@ -112,7 +112,7 @@ def load_rules(path: Path) -> RuleSet:
         WebCorpusError: unreadable, a field missing or unknown, an unknown signal, an id given twice.
     """
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document: Any = load_yaml(path.read_text(encoding="utf-8"))
         rules = RuleSet(**document)
     except (OSError, TypeError, ValidationError, yaml.YAMLError) as error:
         raise WebCorpusError(f"{path} is no rule file: {error}") from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from foundation.settings import ReferencedFile, Settings
+from foundation.settings import PROFILES_ROOT, DataFile, ReferencedFile, Settings
 from foundation.sources.locations import AccessSettings
 
 
@@ -113,7 +114,7 @@ class ClassifierSettings(Settings):
     """A fastText classifier: of quality, topic, register."""
 
     name: str = Field(description="Rules read its score as `classifier:NAME`.", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    path: Path | None = Field(None, description="The model's file: below TRANSUMANZA_DATA, or absolute.")
+    path: DataFile | None = Field(None, description="The model's file: below TRANSUMANZA_DATA, or absolute.")
     url: str | None = Field(None, description="Or where it is fetched from: any address that fsspec knows.")
     sha256: str = Field(description="Of the model's file.", pattern=r"^[0-9a-f]{64}$")
     label: str = Field(description="The label whose probability is the score, without fastText's prefix.")
@@ -125,18 +126,48 @@ class ClassifierSettings(Settings):
         return self
 
 
+class PinnedWordList(Settings):
+    """A word list that is fetched."""
+
+    url: str = Field(description="Any address that fsspec knows.")
+    sha256: str = Field(description="Of the file.", pattern=r"^[0-9a-f]{64}$")
+
+
+WordList = Annotated[
+    Annotated[PinnedWordList, Tag("fetched")] | Annotated[DataFile, Tag("path")],
+    Discriminator(lambda value: "fetched" if isinstance(value, Mapping | PinnedWordList) else "path"),
+]
+
+
 class SignalSettings(Settings):
     """How signals are computed; FineWeb-2's definitions, which its thresholds belong to."""
 
     short_line_characters: int = Field(30, ge=1, description="A line up to this long counts as short (FineWeb, short_line_length).")
-    word_lists: dict[str, Path] = Field(
-        {}, description="Lists of bad words by name: files below TRANSUMANZA_DATA, or absolute, one word a line. Hits are counted by list and word."
+    word_lists: dict[str, WordList] = Field(
+        {},
+        description="Lists of bad words by name, one word a line, lines that begin with `#` before the first word left out: a file of profiles/, "
+        "else below TRANSUMANZA_DATA, or absolute; or {url, sha256}; null: without this list, where the language file names it. Hits are "
+        "counted by list and word.",
     )
     classifiers: tuple[ClassifierSettings, ...] = Field((), description="fastText models; each gives a score for every document.")
     shingle_words: int = Field(5, ge=1, description="Words per MinHash shingle (FineWeb-2).")
     permutations: int = Field(112, ge=1, description="14 bands of 8 (FineWeb-2); a multiple of the rows per band.")
     band_rows: int = Field(8, ge=1, description="Signature values per band.")
     minhash_seed: int = Field(1, ge=0, description="Seed of the permutations; other seeds make signatures that cannot be compared.")
+
+    @field_validator("word_lists", mode="before")
+    @classmethod
+    def _named(cls, lists: Any) -> Any:
+        """Without those that are null; files of the project where they are."""
+        if not isinstance(lists, Mapping):
+            return lists
+        named = {name: place for name, place in lists.items() if place is not None}
+        return {name: _of_profiles(place) if isinstance(place, str | PurePath) else place for name, place in named.items()}
+
+
+def _of_profiles(path: str | PurePath) -> str | PurePath:
+    return PROFILES_ROOT / path if (PROFILES_ROOT / path).is_file() else path
+
 
 
 class DecisionSettings(Settings):

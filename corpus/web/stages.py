@@ -117,7 +117,7 @@ def _corpus() -> tuple[Stage, ...]:
         ),
         Stage(
             "signals",
-            "2",
+            "3",
             "corpus",
             builds.build_signals,
             sections=("corpus.web.signals", "language.words", "language.phrases"),
@@ -130,11 +130,11 @@ def _corpus() -> tuple[Stage, ...]:
             gates=("every_document",),
             user_files=signal_inputs.files,
             facts=_signal_facts,
-            fetch=signal_inputs.classifiers,
+            fetch=signal_inputs.fetched,
         ),
         Stage(
             "decisions",
-            "3",
+            "4",
             "corpus",
             builds.build_decisions,
             sections=("corpus.web.decisions", "language.identification"),
@@ -162,7 +162,7 @@ def _corpus() -> tuple[Stage, ...]:
         ),
         Stage(
             "clean_corpus",
-            "2",
+            "3",
             "corpus",
             clean_build.build_clean_corpus,
             sections=("corpus.web.clean", "language.words", "language.identification"),

@@ -10,25 +10,30 @@ from typing import Any
 import polars as pl
 
 from corpus.web.decisions import without_lines
-from corpus.web.judging import columns_for, judge, judged_documents, rule_values
+from corpus.web.documents import DOCUMENTS
+from corpus.web.errors import WebCorpusError
+from corpus.web.judging import columns_by_table, judge, judged_documents, rule_values
 from corpus.web.personal_data import masked
 from corpus.web.rules import RIGHTS_RULES, RuleSet, load_rules
 from corpus.web.settings import DecisionSettings, PersonalDataSettings
+from corpus.web.signals import read_signals
 from foundation.language.identification import IdentificationSettings
 from foundation.store import PublishedVersion
 
 SAMPLE_CHARACTERS = 100
 _SHOWN = 5
 """Of removed lines, of items and of copies."""
+_DOCUMENT_COLUMNS = ("document_id", "snapshot", "url", "language", "language_score", "licence", "characters")
+"""What is told of a capture that nothing is decided of."""
 
 
 @dataclass(frozen=True)
 class JudgedSnapshot:
-    """What one snapshot's documents were judged by."""
+    """What one snapshot's documents were judged by; None for what is not published."""
 
     documents: PublishedVersion
-    signals: PublishedVersion
-    decisions: PublishedVersion
+    signals: PublishedVersion | None
+    decisions: PublishedVersion | None
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,12 @@ def why(
 ) -> list[dict[str, Any]]:
     """What became of an address: one entry for each capture that is known of; empty where nothing is.
 
-    Documents are looked up in the ledger; pages that never became documents only among the examples that the skipped
-    table keeps. Every entry holds snapshot, url, kept, step and reason; samples of text have their personal data masked.
+    Captures are looked up in the ledger; those that it does not know yet, in documents, and told as far as they got: ``kept`` is
+    then None, unless a rule has decided already, and ``not_published`` or ``older_than_documents`` name the assets that would tell
+    more. Pages that never became documents are found only among the examples that the skipped table keeps. Every entry holds
+    snapshot, url, kept, step (the asset that decided, or the last that is known) and reason; samples of text have their personal
+    data masked.
+    Where the rows of documents were pruned, what was measured of a page is left out.
 
     Args:
         url: the address as it was crawled.
@@ -66,8 +75,20 @@ def why(
             {"snapshot": snapshot, "url": url, "kept": False, "step": "documents", "reason": row["reason"], "language": row["language"]}
             for row in skipped.iter_rows(named=True)
         )
-    if clean is None:
-        return found
+    in_ledger = list(_in_ledger(url, clean, judged or {}, settings)) if clean is not None else []
+    told = [entry["document_id"] for entry in in_ledger]
+    for snapshot, version in documents.items():
+        if DOCUMENTS.name in version.pruned:
+            continue  # everything that reads them is built: the ledger knows them all
+        wanted = (pl.col("url") == url) & ~pl.col("document_id").is_in(told)
+        for row in version.scan("documents").filter(wanted).select(_DOCUMENT_COLUMNS).collect().iter_rows(named=True):
+            in_ledger.append(_outside_ledger(row, clean is not None, (judged or {}).get(snapshot), settings))
+    return found + in_ledger
+
+
+def _in_ledger(
+    url: str, clean: PublishedVersion, judged: Mapping[str, JudgedSnapshot], settings: StorySettings | None
+) -> Iterator[dict[str, Any]]:
     ledger = clean.scan("ledger")
     for row in ledger.filter(pl.col("url") == url).collect().iter_rows(named=True):
         entry = {"step": "decisions" if row["failed_rules"] else "clean_corpus", **row}
@@ -75,11 +96,40 @@ def why(
             entry |= _copies(row, ledger)
         if row["kept"]:
             entry |= _published(row, clean)
-        snapshot = row["snapshot"]
-        if judged is not None and settings is not None and snapshot in judged:
-            entry |= _judged(row, judged[snapshot], settings)
-        found.append(entry)
-    return found
+        snapshot = judged.get(row["snapshot"])
+        if snapshot is not None and settings is not None:
+            entry |= _measures(row["document_id"], row["failed_rules"], snapshot, settings)
+        yield entry
+
+
+def _outside_ledger(
+    row: Mapping[str, Any], ledger: bool, judged: JudgedSnapshot | None, settings: StorySettings | None
+) -> dict[str, Any]:
+    """A capture that the ledger does not know, as far as it got."""
+    entry: dict[str, Any] = {**row, "kept": None, "step": "documents", "reason": None}
+    missing: list[str] = []
+    older: list[str] = []
+    if judged is not None and settings is not None:
+        measured, decided = (_row_of(version, row["document_id"]) for version in (judged.signals, judged.decisions))
+        for asset, version, held in (("signals", judged.signals, measured), ("decisions", judged.decisions, decided)):
+            if held is not None:
+                entry["step"] = asset
+            else:
+                (missing if version is None else older).append(asset)
+        if decided is not None and decided["failed_rules"]:
+            entry |= {"kept": False, "reason": decided["first_failed"]}
+        if measured is not None:
+            entry |= _measures(row["document_id"], None if decided is None else decided["failed_rules"], judged, settings)
+    (older if ledger else missing).append("clean_corpus")
+    return {**entry, "not_published": ", ".join(missing), "older_than_documents": ", ".join(older)}
+
+
+def _row_of(version: PublishedVersion | None, document: str) -> dict[str, Any] | None:
+    """A document's row of the asset's one table; None where there is none."""
+    if version is None:
+        return None
+    rows = version.scan(version.tables[0]).filter(pl.col("document_id") == document).collect()
+    return rows.row(0, named=True) if rows.height else None
 
 
 def _copies(row: Mapping[str, Any], ledger: pl.LazyFrame) -> dict[str, Any]:
@@ -101,29 +151,34 @@ def _published(row: Mapping[str, Any], clean: PublishedVersion) -> dict[str, Any
     return {}
 
 
-def _judged(row: Mapping[str, Any], judged: JudgedSnapshot, settings: StorySettings) -> dict[str, Any]:
-    """The measures behind the decision. They are those of the profile's rules now, which may have changed since."""
-    key = pl.col("document_id") == row["document_id"]
+def _measures(key: str, failed: Sequence[str] | None, judged: JudgedSnapshot, settings: StorySettings) -> dict[str, Any]:
+    """The measures behind a decision, or, where ``failed`` is None, behind what the decision would be. They are those of the
+    profile's rules now, which may have changed since."""
+    if DOCUMENTS.name in judged.documents.pruned:
+        return {"judged": "the text of documents was pruned, so that the ledger alone tells; materialize documents for values and thresholds"}
     rules = load_rules(settings.decisions.rules)
-    rights = settings.decisions.rights
-    document = judged_documents(judged.documents, settings.identification).filter(key).collect()
-    measured = judged.signals.scan("signals").filter(key).collect()
-    decided = judged.decisions.scan("decisions").filter(key).collect()
-    if not (document.height and measured.height and decided.height):
-        return {"judged": "documents were made anew since; materialize signals and decisions"}
-    wanted = columns_for(rules, rights)
-    columns = [name for name in document.columns if name in wanted and (name == "document_id" or name not in measured.columns)]
-    rows = measured.select(name for name in measured.columns if name in wanted).join(document.select(columns), on="document_id")
-    now = judge(rows, rules, rights, settings.identification.model_family).rows["failed_rules"].to_list()[0]
-    facts, decision = document.row(0, named=True), decided.row(0, named=True)
-    stale = now != decision["failed_rules"]
-    return {
-        "language_score": facts["language_score"],
-        "rules": list(_failures(row["failed_rules"] if not stale else now, rules, rows, facts)),
-        "rules_changed": "the profile's rules give another result than the decision; materialize decisions" if stale else None,
-        "removed_lines": _removed(facts["text"], decision["removed_lines"], settings.personal_data),
-        "overlap": _overlaps(facts["text"], decision, settings.personal_data),
-    }
+    document = judged_documents(judged.documents, settings.identification).filter(pl.col("document_id") == key).collect()
+    decision = _row_of(judged.decisions, key)
+    if judged.signals is None or not document.height or (decision is None and failed is not None):
+        return {"judged": "signals or decisions of this document are gone, or it was made anew since; materialize signals and decisions"}
+    of_signals, of_documents = columns_by_table(rules, settings.decisions.rights)
+    try:
+        measured = read_signals(judged.signals.table_files("signals"), of_signals, (key, key))
+        if not measured.height:
+            return {"judged": "it was made anew since; materialize signals and decisions"}
+        rows = measured.join(document.select("document_id", *of_documents), on="document_id")
+        now = judge(rows, rules, settings.decisions.rights, settings.identification.model_family).rows["failed_rules"].to_list()[0]
+        facts = document.row(0, named=True)
+        stale = failed is not None and now != (decision or {})["failed_rules"]
+        failures = list(_failures(now if stale or failed is None else failed, rules, rows, facts))
+    except WebCorpusError as error:
+        return {"judged": str(error)}
+    found: dict[str, Any] = {"language_score": facts["language_score"], "rules": failures}
+    found["rules_changed"] = "the profile's rules give another result than the decision; materialize decisions" if stale else None
+    if decision is not None:
+        found["removed_lines"] = _removed(facts["text"], decision["removed_lines"], settings.personal_data)
+        found["overlap"] = _overlaps(facts["text"], decision, settings.personal_data)
+    return found
 
 
 def _failures(failed: Sequence[str], rules: RuleSet, rows: pl.DataFrame, facts: Mapping[str, Any]) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from corpus.web.vocabulary import ALPHABETIC, DIGITS, EXACT_STOP, LENGTH, STOP, UPPER, WORD
+from foundation.execution.compiled import compiled
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def look_up(
     chunks: np.ndarray, starts: np.ndarray, numbers: np.ndarray, hashes: np.ndarray, facts: np.ndarray, stop_words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

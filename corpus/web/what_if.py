@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from corpus.web.errors import WebCorpusError
-from corpus.web.judging import FACTS, RIGHTS_COLUMNS, Rights, columns_for, judge, judged_documents
+from corpus.web.judging import Rights, columns_by_table, judge, judged_documents
 from corpus.web.rules import RIGHTS_RULES, RuleSet
-from corpus.web.signals import SIGNALS
+from corpus.web.signals import read_signals
 from foundation.language.identification import IdentificationSettings
 from foundation.store import PublishedVersion
 
@@ -120,58 +119,45 @@ def _judged_rows(
     documents: PublishedVersion, signals: PublishedVersion, rules: RuleSet, rights: Rights, identification: IdentificationSettings
 ) -> pl.DataFrame:
     """Signals with what is read of documents beside them, by document id."""
-    wanted = columns_for(rules, rights)
-    beside = [name for name in (*FACTS, *RIGHTS_COLUMNS) if name in wanted]
-    schema = signals.scan("signals").collect_schema().names()
-    missing = [name for name in wanted if name not in schema and name not in beside]
-    if missing:
-        raise WebCorpusError(f"{signals} holds no {missing}, which rules {rules.name!r} read; materialize signals again")
-    measured = read_signals(signals.table_files("signals"), [name for name in wanted if name not in beside])
-    known = judged_documents(documents, identification).select("document_id", "url", *beside).collect()
+    of_signals, of_documents = columns_by_table(rules, rights)
+    measured = read_signals(signals.table_files("signals"), of_signals)
+    known = judged_documents(documents, identification).select("document_id", "url", *of_documents).collect()
     rows = measured.join(known, on="document_id", how="inner", validate="1:1").sort("document_id")
     if rows.height != measured.height:
         raise WebCorpusError(f"{signals} and {documents} are not of the same documents; materialize signals again")
     return rows
 
 
-def read_signals(files: Sequence[Path], columns: Sequence[str]) -> pl.DataFrame:
-    """Columns of signals; by pyarrow, which decodes lists of structs in a third of polars' time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    tables = [pq.ParquetFile(path).read(columns=list(columns), use_threads=False) for path in files]
-    rows = pl.from_arrow(pa.concat_tables(tables or [SIGNALS.schema.empty_table().select(list(columns))]))
-    assert isinstance(rows, pl.DataFrame)
-    return rows
-
-
 def _changes(before: pl.Series, after: pl.Series, urls: pl.Series, applied: Sequence[str], examples: int) -> tuple[RuleChange, ...]:
     """Every rule that is applied, in order, and those that only failed before at the end."""
-    failed = [_by_rule(column) for column in (before, after)]
-    old = sorted(set(failed[0]) - set(applied))
-    nothing = pl.Series([], dtype=pl.UInt32)
-    changes = []
-    for rule in (*applied, *old):
-        was, now = (side.get(rule, nothing) for side in failed)
-        newly, no_longer = now.filter(~now.is_in(was.implode())), was.filter(~was.is_in(now.implode()))
-        shown = (newly if len(newly) else no_longer).sort().head(examples)
-        changes.append(
-            RuleChange(
-                rule,
-                len(was),
-                len(now) if rule in applied else None,
-                len(newly),
-                len(no_longer),
-                tuple(urls[shown.to_list()]) if len(shown) else (),
-            )
+    was, now = (_failures(column, side) for column, side in ((before, "was"), (after, "now")))
+    newly, no_longer = pl.col("was").is_null(), pl.col("now").is_null()
+    found = (
+        was.join(now, on=["row", "rule"], how="full", coalesce=True)
+        .group_by("rule")
+        .agg(
+            pl.col("was", "now").count(),
+            newly=newly.sum(),
+            no_longer=no_longer.sum(),
+            newly_rows=pl.col("row").filter(newly).sort().head(examples),
+            no_longer_rows=pl.col("row").filter(no_longer).sort().head(examples),
         )
+    )
+    counts = {row["rule"]: row for row in found.iter_rows(named=True)}
+    nothing = {"was": 0, "now": 0, "newly": 0, "no_longer": 0, "newly_rows": [], "no_longer_rows": []}
+    changes = []
+    for rule in (*applied, *sorted(set(was["rule"]) - set(applied))):
+        count = counts.get(rule, nothing)
+        shown = urls.gather(count["newly_rows"] or count["no_longer_rows"])
+        after_count = count["now"] if rule in applied else None
+        changes.append(RuleChange(rule, count["was"], after_count, count["newly"], count["no_longer"], tuple(shown)))
     return tuple(changes)
 
 
-def _by_rule(failed: pl.Series) -> dict[str, pl.Series]:
-    """Rows that fail each rule."""
-    frame = pl.DataFrame({"rule": failed}).with_row_index("row").explode("rule").drop_nulls().group_by("rule").agg("row")
-    return dict(zip(frame["rule"].to_list(), frame["row"], strict=True))
+def _failures(failed: pl.Series, side: str) -> pl.DataFrame:
+    """A row for each document, by its place, and each rule that it fails; ``side`` is the name of a column that is true."""
+    rows = pl.DataFrame({"rule": failed}).with_row_index("row").explode("rule").drop_nulls()
+    return rows.with_columns(pl.lit(value=True).alias(side))
 
 
 def summary(result: WhatIf) -> list[str]:

@@ -117,12 +117,14 @@ def status(
     """Say what is built, what is stale and why, and what would follow; from the store alone."""
     from dagster_project.staleness import states, would_follow
 
-    found = states(make_factory(offline=True))
+    factory = make_factory(offline=True)
+    found = states(factory)
     rows = []
     for state in found:
         record = state.record
         name = state.asset if state.partition is None else f"{state.asset}[{state.partition}]"
-        rows.append((name, state.state, record.version if record else "-", record.started_at[:16] if record else "-"))
+        pruned = ", rows pruned" if record and factory.workplace.store.published(record).pruned else ""
+        rows.append((name, f"{state.state}{pruned}", record.version if record else "-", record.started_at[:16] if record else "-"))
     typer.echo(text_table(("asset", "state", "version", "built (UTC)"), rows))
     if why:
         for state in found:
@@ -131,7 +133,7 @@ def status(
                 typer.echo(f"\n{name} is {state.state}:")
                 for reason in state.reasons[:8]:
                     typer.echo(f"  {reason}")
-    follow = would_follow(make_factory(offline=True), found)
+    follow = would_follow(factory, found)
     if follow:
         typer.echo(f"\nwould follow, where rows change: {', '.join(follow)}")
     typer.echo(f"\nstore: {home_folder() / 'store'}")

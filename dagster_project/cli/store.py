@@ -1,19 +1,27 @@
-"""Commands about the warehouse."""
+"""Commands about the warehouse: what is there, whether it is whole, tags. Comparing and exporting is ``versions``, removing ``collection``."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections import defaultdict
 from typing import Annotated
 
 import typer
 
+from dagster_project.cli import collection, versions
 from dagster_project.factory import home_folder
 from dagster_project.profile import load_profile
-from dagster_project.tables import human_bytes, text_table
+from dagster_project.tables import human_age, human_bytes, text_table
 from foundation.errors import TransumanzaError
 from foundation.store import BuildRecord, NotPublished, PublishedVersion, Store, StoreError
+from foundation.store.layout import TAGS, asset_name
+from foundation.store.lineage import upstream_of
 
-app = typer.Typer(help="The warehouse: versions, their lineage, and whether they are whole.", no_args_is_help=True)
+app = typer.Typer(help="The warehouse: versions, their lineage, what differs between them, whether they are whole, what nobody needs.", no_args_is_help=True)
+app.command("diff")(versions.diff_versions)
+app.command("export")(versions.export)
+app.command("gc")(collection.gc)
 
 
 def _store() -> Store:
@@ -21,18 +29,43 @@ def _store() -> Store:
 
 
 @app.command("list")
-def list_versions() -> None:
+def list_versions(
+    every: Annotated[bool, typer.Option("--all", help="Every version, also those that no reference names, with its age and what holds it.")] = False,
+) -> None:
     """List every asset with its references, versions, rows and size."""
     store = _store()
-    rows = []
-    for asset in store.assets():
-        for partition in [*store.partitions(asset), None]:
+    if every:
+        _list_all(store)
+    else:
+        rows = []
+        for asset, partition in store.places():
             for ref in store.refs(asset, partition):
                 published = store.published(store.record(asset, partition, ref=ref))
-                name = asset if partition is None else f"{asset}[{partition}]"
-                rows.append((name, ref, published.version, f"{published.rows:,}", human_bytes(published.bytes)))
-    typer.echo(text_table(("asset", "reference", "version", "rows", "size"), rows, right=(3, 4)))
+                rows.append((asset_name(asset, partition), ref, published.version, f"{published.rows:,}", _size(published)))
+        typer.echo(text_table(("asset", "reference", "version", "rows", "size"), rows, right=(3, 4)))
     typer.echo(f"\nstore: {store.root}")
+
+
+def _list_all(store: Store) -> None:
+    from foundation.store.collection import plan_collection
+
+    now = time.time()
+    plan = plan_collection(store, now=now)
+    references = defaultdict(list)
+    for (_, _, name), (version, _) in plan.holdings.references.items():
+        references[version].append(name)
+    rows = []
+    for version, written in plan.holdings.versions.items():
+        published = PublishedVersion(*version, version.version, store.folder(version.asset, version.partition) / "v" / version.version)
+        hold = plan.needed.versions.get(version)
+        held = ", ".join(references[version]) or (hold.value if hold else "nothing; gc removes it")
+        builds = len(plan.holdings.makers(version))
+        rows.append((asset_name(version.asset, version.partition), version.version, human_age(now - written), builds, f"{published.rows:,}", _size(published), held))
+    typer.echo(text_table(("asset", "version", "age", "builds", "rows", "size", "held by"), rows, right=(2, 3, 4, 5)))
+
+
+def _size(published: PublishedVersion) -> str:
+    return f"{human_bytes(published.bytes_left)}{' (rows pruned)' if published.pruned else ''}"
 
 
 @app.command()
@@ -55,6 +88,7 @@ def show(
         "version": record.version,
         "path": str(published.path),
         "tables": {name: {"rows": table["rows"], "columns": [column["name"] for column in table["schema"]]} for name, table in published.manifest["tables"].items()},
+        "pruned": list(published.pruned),
         "files": len(published.manifest["files"]),
         "bytes": published.bytes,
         "statistics": record.statistics,
@@ -67,45 +101,67 @@ def show(
 
 
 @app.command()
+def tag(
+    asset: Annotated[str, typer.Argument(help="The asset.")],
+    name: Annotated[str, typer.Argument(help="The tag: letters, digits, '.', '_', '-'.")],
+    partition: Annotated[str | None, typer.Option(help="The snapshot, for a partitioned asset.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="A reference, another tag, or the beginning of a version.", show_default="the profile's present version")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Move a tag that names another build.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove the tag; the version stays until gc finds that nothing needs it.")] = False,
+) -> None:
+    """Give a version a name that no profile moves: the version, and all that it was made of, is kept by gc."""
+    store = _store()
+    if delete:
+        if force or version:
+            raise TransumanzaError("--delete goes with neither --force nor --version; name the tag alone")
+        store.untag(asset, partition, name)
+        typer.echo(f"{asset_name(asset, partition)} has no tag {name} any more")
+        return
+    record = store.find(asset, partition, version) if version else store.record(asset, partition, ref=load_profile().profile.name)
+    store.tag(record, name, force=force)
+    failed = "" if record.passed else "; its gates failed, so that reading it by the tag is an error unless it is allowed by name"
+    typer.echo(f"{TAGS}/{name} names {store.published(record)}{failed}")
+
+
+@app.command()
 def verify(
     hashes: Annotated[bool, typer.Option("--hashes/--sizes", help="Read every file and compare its sha256, or sizes only.")] = True,
 ) -> None:
     """Compare every referenced version with its manifest."""
     store = _store()
     faults: list[str] = []
-    checked = set()
-    for asset in store.assets():
-        for partition in [*store.partitions(asset), None]:
-            for ref in store.refs(asset, partition):
-                try:
-                    published: PublishedVersion = store.published(store.record(asset, partition, ref=ref))
-                except (NotPublished, StoreError) as error:
-                    faults.append(str(error))
-                    continue
-                if published.path not in checked:
-                    checked.add(published.path)
-                    faults.extend(published.damage(hashes=hashes))
+    checked: dict[PublishedVersion, bool] = {}
+    for asset, partition in store.places():
+        for ref in store.refs(asset, partition):
+            try:
+                published: PublishedVersion = store.published(store.record(asset, partition, ref=ref))
+            except (NotPublished, StoreError) as error:
+                faults.append(str(error))
+                continue
+            if published not in checked:
+                found = published.damage(hashes=hashes)
+                faults.extend(found)
+                checked[published] = not found and bool(published.pruned)
     for fault in faults:
         typer.echo(fault)
     if not checked and not faults:
         raise TransumanzaError(f"nothing is published in {store.root}")
     if faults:
         raise TransumanzaError(f"{len(faults)} files are damaged; materialize their assets again")
-    typer.echo(f"{len(checked)} versions are whole")
+    pruned = sum(checked.values())
+    typer.echo(f"{len(checked)} versions are whole{f', {pruned} of them without the rows that were pruned' if pruned else ''}")
 
 
 def _ancestry(store: Store, record: BuildRecord, depth: int) -> list[str]:
-    name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
+    name = asset_name(record.asset, record.partition)
     lines = [f"{'  ' * depth}{name}@{record.version}  {record.started_at[:16]}  code {record.inputs['code_version']}"]
     lines += [f"{'  ' * (depth + 1)}file {path} sha256 {digest}" for path, digest in record.inputs["user_files"].items()]
-    for upstream, value in record.inputs["upstream"].items():
-        # A partitioned asset reads the same partition of a partitioned one, recorded as one version.
-        same = record.partition if record.partition in store.partitions(upstream) else None
-        parts = {same: value} if "version" in value else value
-        for part, entry in parts.items():
-            found = [build for build in store.builds(upstream, part) if (build.version, build.data_version) == (entry["version"], entry["data_version"])]
-            if found:
-                lines += _ancestry(store, found[-1], depth + 1)
-            else:
-                lines.append(f"{'  ' * (depth + 1)}{upstream}@{entry['version']} (its build record is gone)")
+    for key, data_version in upstream_of(record, lambda asset: bool(store.partitions(asset))):
+        found = [build for build in store.builds(key.asset, key.partition) if (build.version, build.data_version) == (key.version, data_version)]
+        if found:
+            lines += _ancestry(store, found[-1], depth + 1)
+        else:
+            lines.append(f"{'  ' * (depth + 1)}{key} (its build record is gone)")
     return lines

@@ -12,10 +12,9 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from foundation.execution.datatrove_step import ApartStep, quiet_datatrove
 from foundation.execution.errors import ExecutionError
+from foundation.execution.progress import Pace, ShardProgress
 from foundation.execution.shard_run import ShardRun
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ LOOK_S = 1.0
 """Seconds between two looks at the results for the progress bar."""
 
 
-def run_on_ray(run: ShardRun) -> None:
+def run_on_ray(run: ShardRun, pace: Pace | None = None) -> None:
     """Run the shards that wait.
 
     Raises:
@@ -38,7 +37,7 @@ def run_on_ray(run: ShardRun) -> None:
     waiting = run.waiting()
     if not waiting:
         return
-    with _cluster(run), quiet_datatrove(), _progress(run):
+    with _cluster(run), quiet_datatrove(), _progress(run, pace):
         _executor(run, waiting).run()
     # datatrove logs a failed task and goes on: the results tell.
     missing = run.waiting()
@@ -130,17 +129,14 @@ def _refuse_what_never_fits(run: ShardRun, nodes: list[dict[str, object]]) -> No
 
 
 @contextlib.contextmanager
-def _progress(run: ShardRun) -> Iterator[None]:
+def _progress(run: ShardRun, pace: Pace | None) -> Iterator[None]:
     """The progress bar of a run that blocks: moved by the results that appear."""
-    total, ended = len(run.outputs), threading.Event()
-    with tqdm(total=total, desc=f"{run.label} (Ray)", unit="shard", mininterval=1.0, disable=None) as bar:
-
-        def look() -> None:
-            bar.update(total - len(run.waiting()) - bar.n)
+    ended = threading.Event()
+    with ShardProgress(run, f"{run.label} (Ray)", pace) as progress:
 
         def keep_looking() -> None:
             while not ended.wait(LOOK_S):
-                look()
+                progress.look()
 
         watcher = threading.Thread(target=keep_looking, daemon=True)
         watcher.start()
@@ -149,4 +145,4 @@ def _progress(run: ShardRun) -> Iterator[None]:
         finally:
             ended.set()
             watcher.join()
-            look()
+            progress.look()

@@ -14,10 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from foundation.execution.datatrove_step import ShardStep
 from foundation.execution.errors import ExecutionError
+from foundation.execution.progress import Pace, ShardProgress
 from foundation.execution.settings import Engine
 from foundation.execution.shard_run import ShardFunction, ShardRun
 
@@ -32,6 +31,7 @@ def run_shards(
     workers: int = 1,
     engine: Engine | None = None,
     label: str = "",
+    pace: Pace | None = None,
 ) -> list[Path]:
     """Call ``function(shard, output)`` for each shard that has no result yet.
 
@@ -47,6 +47,7 @@ def run_shards(
         workers: for short: an engine of so many local processes.
         engine: what runs the shards. Never changes the result.
         label: what the progress bar says.
+        pace: what the bar tells the speed in, besides shards.
 
     Returns:
         The results' paths in the order of the shards.
@@ -63,7 +64,7 @@ def run_shards(
     if engine.settings.engine == "slurm":
         from foundation.execution.slurm import run_on_slurm
 
-        run_on_slurm(run)
+        run_on_slurm(run, pace)
         return list(outputs)
     if run.engine_folder.exists():
         from foundation.execution.slurm import refuse_beside_a_job
@@ -73,29 +74,28 @@ def run_shards(
     if engine.settings.engine == "ray":
         from foundation.execution.on_ray import run_on_ray
 
-        run_on_ray(run)
+        run_on_ray(run, pace)
     else:
-        _run_here(run)
+        _run_here(run, pace)
     return list(outputs)
 
 
-def _run_here(run: ShardRun) -> None:
+def _run_here(run: ShardRun, pace: Pace | None) -> None:
     waiting, workers = run.waiting(), run.engine.workers
     step = run.step(waiting, ShardStep)
-    done = len(run.outputs) - len(waiting)
-    with tqdm(total=len(run.outputs), initial=done, desc=run.label, unit="shard", mininterval=1.0, disable=None) as bar:
+    with ShardProgress(run, run.label, pace) as progress:
         try:
             if workers <= 1 or len(waiting) <= 1:
-                for index in range(len(step)):
+                for index, shard in enumerate(waiting):
                     step.run_one(index)
-                    bar.update()
+                    progress.done([shard])
             else:
-                _run_workers(step, workers, bar)
+                _run_workers(step, waiting, workers, progress)
         except RuntimeError as error:
             raise ExecutionError(f"{error}; finished shards are kept, run again to go on") from error
 
 
-def _run_workers(step: ShardStep, workers: int, bar: tqdm) -> None:
+def _run_workers(step: ShardStep, waiting: Sequence[int], workers: int, progress: ShardProgress) -> None:
     """All shards on local processes.
 
     Not datatrove's local executor: its pool waits forever for a task whose worker was killed (for memory, say), and its
@@ -103,11 +103,11 @@ def _run_workers(step: ShardStep, workers: int, bar: tqdm) -> None:
     """
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(step)), mp_context=context) as pool:
-        futures = [pool.submit(step.alone(index).run_one, 0) for index in range(len(step))]
+        futures = {pool.submit(step.alone(index).run_one, 0): shard for index, shard in enumerate(waiting)}
         try:
             for future in as_completed(futures):
                 future.result()
-                bar.update()
+                progress.done([futures[future]])
         except BrokenProcessPool as error:
             raise ExecutionError(
                 f"a worker process was killed, most likely for memory; lower `workers` (it is {workers}) and run again: "

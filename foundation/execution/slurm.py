@@ -16,10 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tqdm import tqdm
-
 from foundation.execution.datatrove_step import ReportingStep, quiet_datatrove
 from foundation.execution.errors import ExecutionError, JobSubmitted
+from foundation.execution.progress import Pace, ShardProgress
 from foundation.execution.settings import SlurmSettings
 from foundation.execution.shard_run import ShardRun
 from foundation.execution.slurm_attempts import Attempt, attempts_of, job_name_of, new_attempt
@@ -41,7 +40,7 @@ OFFLINE = ("export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 _REMEDIES = {"OUT_OF_MEMORY": "; raise execution.slurm.memory_gb", "TIMEOUT": "; raise execution.slurm.time"}
 
 
-def run_on_slurm(run: ShardRun) -> None:
+def run_on_slurm(run: ShardRun, pace: Pace | None = None) -> None:
     """Submit, find again, or collect.
 
     Raises:
@@ -53,7 +52,7 @@ def run_on_slurm(run: ShardRun) -> None:
     require_slurm()
     attempt = _last_attempt(run)
     if attempt is not None and not attempt.reported:
-        tasks, attempt = _watch(run, attempt)
+        tasks, attempt = _watch(run, attempt, pace)
         if tasks or attempt.job_id or (attempt.logs.is_dir() and any(attempt.logs.iterdir())):
             _conclude(run, attempt, tasks)
             return
@@ -63,7 +62,7 @@ def run_on_slurm(run: ShardRun) -> None:
     attempt = _submit(run)
     if not run.engine.settings.slurm.wait:
         _left(run, attempt, "is submitted")
-    tasks, attempt = _watch(run, attempt)
+    tasks, attempt = _watch(run, attempt, pace)
     _conclude(run, attempt, tasks)
 
 
@@ -145,15 +144,15 @@ def _refusal(script: Path) -> str:
     return " ".join(line.removeprefix("sbatch: ").strip() for line in answer.stderr.splitlines()) if answer.returncode else ""
 
 
-def _watch(run: ShardRun, attempt: Attempt) -> tuple[list[Task], Attempt]:
+def _watch(run: ShardRun, attempt: Attempt, pace: Pace | None) -> tuple[list[Task], Attempt]:
     """The tasks of an attempt that ended, and the attempt with its id.
 
     Raises:
         JobSubmitted: it has not ended, and nothing is to wait for it; or Slurm does not tell, after some attempts where a wait is wanted.
     """
     settings = run.engine.settings.slurm
-    total, began, patience = len(run.outputs), time.monotonic(), MAX_SILENCES if settings.wait else 1
-    with tqdm(total=total, desc=f"{run.label} (Slurm)", unit="shard", mininterval=1.0, disable=None if settings.wait else True) as bar:
+    began, patience = time.monotonic(), MAX_SILENCES if settings.wait else 1
+    with ShardProgress(run, f"{run.label} (Slurm)", pace, hidden=not settings.wait) as progress:
         while True:
             try:
                 tasks, attempt = _asked(run, attempt)
@@ -165,8 +164,7 @@ def _watch(run: ShardRun, attempt: Attempt) -> tuple[list[Task], Attempt]:
                     _left(run, attempt, f"was submitted, and Slurm does not answer now ({error})")
                 time.sleep(settings.poll_s)
                 continue
-            waiting = len(run.waiting())
-            bar.update(total - waiting - bar.n)
+            waiting = progress.look()
             if not any(task.live for task in tasks):
                 if tasks or attempt.job_id or time.time() - attempt.submitted_at > UNANSWERED_S:
                     return tasks, attempt

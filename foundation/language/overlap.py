@@ -3,7 +3,7 @@
 Words are compared in lower case, without accents and punctuation, as contamination tests do (Brown et al. 2020,
 appendix C). Two tests, either is enough:
 
-- **run**: ``words`` words in a row that a line of an item holds too (GPT-3's 13-gram test).
+- **run**: ``words`` words in a row that an item holds too, across its lines (GPT-3's 13-gram test).
 - **share**: of a unit of an item at least ``min_share`` of the words, in their order, within a stretch of the text about as
   long as the unit. A unit is a line of an item, in pieces where it is long; short lines next to each other are one unit. So a
   paraphrase of a few words, a typing error or a changed number does not hide an item, and an item of fewer than ``words``
@@ -15,17 +15,22 @@ texts with enough of them near each other are aligned word by word.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from foundation.language.ngrams import GRAM_PARTS, Grams, grams_apart
 
 SEED_WORDS = 4
 """Length of the n-grams that make an item a candidate. With a tenth of the words changed, pieces of four or more stay in
@@ -45,8 +50,6 @@ _WORD = re.compile(r"[^\W_]+")
 _MARKED_WORD = re.compile("[^\\W_](?:[^\\W_]|[\u0300-\u036f])*")
 """Words of a text that holds combining accents."""
 _MARKS = re.compile("[\u0300-\u036f]")
-_MULTIPLIER = 0x9E3779B97F4A7C15
-"""Odd, so that every position of an n-gram counts: 2^64 divided by the golden ratio."""
 
 
 class Overlap(NamedTuple):
@@ -58,38 +61,6 @@ class Overlap(NamedTuple):
     items: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Grams:
-    """Hashes of n-grams, sorted, with what each belongs to: ``values[starts[i]:starts[i + 1]]``; a bit table answers most questions."""
-
-    length: int
-    keys: np.ndarray
-    starts: np.ndarray
-    values: np.ndarray
-    bits: np.ndarray
-
-    @classmethod
-    def of(cls, length: int, keys: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> _Grams:
-        every = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
-        payload = np.concatenate(values) if values else np.zeros(0, np.int64)
-        order = np.lexsort((payload, every))
-        every, payload = every[order], payload[order]
-        unique, starts = np.unique(every, return_index=True)
-        bits = np.zeros(1 << max(16, len(unique).bit_length() + 4), np.bool_)
-        bits[unique & np.uint64(len(bits) - 1)] = True
-        return cls(length, unique, np.append(starts, len(every)), payload, bits)
-
-    def hits(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions in a text whose n-gram is known, and the index of its key."""
-        hashes, places = _hashed(numbers, self.length)
-        maybe = self.bits[hashes & np.uint64(len(self.bits) - 1)]
-        hashes, places = hashes[maybe], places[maybe]
-        found = np.searchsorted(self.keys, hashes)
-        right = found < len(self.keys)
-        right[right] = self.keys[found[right]] == hashes[right]
-        return places[right], found[right]
-
-
 class _Unit(NamedTuple):
     """A stretch of an item that is looked for as one: the numbers of its words, and the items that hold it."""
 
@@ -98,35 +69,30 @@ class _Unit(NamedTuple):
 
 
 class OverlapIndex:
-    """Benchmark items, ready to be looked for; made by ``build``. Picklable, and never changed by a search."""
+    """Benchmark items, ready to be looked for; made by ``build`` or ``load``, and never changed by a search. Picklable."""
 
-    def __init__(self, items: Iterable[tuple[str, str, str]], words: int, shortest: int, min_share: float) -> None:
+    def __init__(
+        self,
+        words: int,
+        min_share: float,
+        owners: Sequence[tuple[str, str]],
+        too_short: Mapping[str, int],
+        vocabulary: Iterable[str],
+        units: Sequence[_Unit],
+        runs: Grams,
+        seeds: Grams,
+    ) -> None:
+        """The parts, as ``build`` makes them; ``vocabulary`` are the words of the items, the first of which is number 1."""
         self.words = words
         self.min_share = min_share
-        self._owners: list[tuple[str, str]] = []
-        self._numbers: dict[str, int] = {}
-        too_short: Counter[str] = Counter()
-        units: dict[tuple[int, ...], list[int]] = {}
-        runs: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        for benchmark, item, text in items:
-            lines = _lines(text)
-            if sum(map(len, lines)) < min(shortest, words):
-                too_short[benchmark] += 1
-                continue
-            owner = len(self._owners)
-            self._owners.append((benchmark, item))
-            numbered = [[self._numbers.setdefault(word, len(self._numbers) + 1) for word in line] for line in lines]
-            for unit in _units(numbered, words, min(shortest, words)):
-                units.setdefault(unit, []).append(owner)
-            hashes, _ = _hashed(np.array([number for line in numbered for number in line], np.uint64), words)
-            runs[0].append(hashes)
-            runs[1].append(np.full(len(hashes), owner, np.int64))
-        self.too_short = dict(sorted(too_short.items()))
+        self.too_short = dict(too_short)
         """Items by benchmark that are not looked for, since they have too few words."""
-        self._units = [_Unit(numbers, tuple(dict.fromkeys(found))) for numbers, found in units.items()]
-        self._unit_starts = np.concatenate([[0], np.cumsum([len(unit.numbers) for unit in self._units])]).astype(np.int64)
-        self._runs = _Grams.of(words, *runs)
-        self._seeds = self._seeds_of_units()
+        self._owners = list(owners)
+        self._numbers = {word: number for number, word in enumerate(vocabulary, 1)}
+        self._units = list(units)
+        self._unit_starts = _starts([len(unit.numbers) for unit in self._units])
+        self._runs = runs
+        self._seeds = seeds
 
     @classmethod
     def build(
@@ -142,23 +108,51 @@ class OverlapIndex:
                 unit of eight or more words where the number of changed words is rounded up; 0.75 leaves room for chance.
                 Units of fewer than ``words`` words need ``SHORT_SHARE``.
         """
-        return cls(items, words, shortest, min_share)
+        owners: list[tuple[str, str]] = []
+        numbers: dict[str, int] = {}
+        too_short: Counter[str] = Counter()
+        units: dict[tuple[int, ...], list[int]] = {}
+        whole: list[list[int]] = []
+        for benchmark, item, text in items:
+            lines = _lines(text)
+            if sum(map(len, lines)) < min(shortest, words):
+                too_short[benchmark] += 1
+                continue
+            numbered = [[numbers.setdefault(word, len(numbers) + 1) for word in line] for line in lines]
+            for unit in _units(numbered, words, min(shortest, words)):
+                units.setdefault(unit, []).append(len(owners))
+            whole.append([number for line in numbered for number in line])
+            owners.append((benchmark, item))
+        found = [_Unit(unit, tuple(dict.fromkeys(whose))) for unit, whose in units.items()]
+        hashes, item_of, _ = grams_apart(whole, words)
+        seeds = _seeds([unit.numbers for unit in found])
+        return cls(words, min_share, owners, dict(sorted(too_short.items())), numbers, found, Grams.of(words, hashes, item_of), seeds)
 
-    def _seeds_of_units(self) -> _Grams:
-        """The n-grams of all units, and where each stands among the words of all units; common ones only where they are needed."""
-        keys, places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-        for unit, start in zip(self._units, self._unit_starts.tolist(), strict=False):
-            hashes, firsts = _hashed(np.array(unit.numbers, np.uint64), SEED_WORDS)
-            keys.append(hashes)
-            places.append(firsts + start)
-        every, where = np.concatenate(keys), np.concatenate(places)
-        units = np.searchsorted(self._unit_starts, where, side="right") - 1
-        _, inverse, counts = np.unique(every, return_inverse=True, return_counts=True)
-        common = counts[inverse] > MAX_POSTINGS
-        rare = np.bincount(units[~common], minlength=len(self._units))
-        wanting = rare < _seeds_wanted(np.diff(self._unit_starts))
-        kept = ~common | wanting[units]
-        return _Grams.of(SEED_WORDS, [every[kept]], [where[kept]])
+    def save(self, path: Path) -> None:
+        """Write the index to a file, whole or not at all; reading it takes a tenth of the time of building it."""
+        owners = [self._owners, self.too_short, list(self._numbers), self.words, self.min_share]
+        arrays = {
+            "owners": np.frombuffer(json.dumps(owners).encode(), np.uint8),
+            **{f"unit_{name}": array for name, array in zip(("numbers", "starts"), _flat([unit.numbers for unit in self._units]), strict=True)},
+            **{f"whose_{name}": array for name, array in zip(("numbers", "starts"), _flat([unit.owners for unit in self._units]), strict=True)},
+            **{f"{name}_{part}": getattr(grams, part) for name, grams in (("runs", self._runs), ("seeds", self._seeds)) for part in GRAM_PARTS},
+        }
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        with part.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]  # its stub takes them for allow_pickle
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> OverlapIndex:
+        """The index in a file that ``save`` wrote."""
+        with np.load(path) as held:
+            owners, too_short, vocabulary, words, min_share = json.loads(held["owners"].tobytes())
+            units = zip(*(_nested(held[f"{name}_numbers"], held[f"{name}_starts"]) for name in ("unit", "whose")), strict=True)
+            runs, seeds = (
+                Grams.with_bits(length, *(held[f"{name}_{part}"] for part in GRAM_PARTS)) for name, length in (("runs", words), ("seeds", SEED_WORDS))
+            )
+        found = [_Unit(numbers, whose) for numbers, whose in units]
+        return cls(words, min_share, [(benchmark, item) for benchmark, item in owners], too_short, vocabulary, found, runs, seeds)
 
     def __len__(self) -> int:
         """Number of different n-grams."""
@@ -174,10 +168,8 @@ class OverlapIndex:
         if not self._owners:
             return []
         plain = _plain(text)
-        pattern = _MARKED_WORD if _MARKS.search(plain) else _WORD
-        words = pattern.findall(plain)
-        if pattern is _MARKED_WORD:
-            words = [_MARKS.sub("", word) for word in words]
+        pattern = _pattern_of(plain)
+        words = _words(plain, pattern)
         numbers = np.fromiter(map(self._numbers.get, words, repeat(0)), np.uint64, len(words))
         found = [*self._shared_runs(numbers), *self._shared_units(numbers)]
         if not found:
@@ -321,41 +313,54 @@ def _units(lines: Sequence[Sequence[int]], words: int, shortest: int) -> list[tu
     return units
 
 
+def _seeds(units: Sequence[Sequence[int]]) -> Grams:
+    """The n-grams of all units, and where each stands among the words of all units; common ones only where they are needed."""
+    every, unit_of, where = grams_apart(units, SEED_WORDS)
+    _, inverse, counts = np.unique(every, return_inverse=True, return_counts=True)
+    common = counts[inverse] > MAX_POSTINGS
+    rare = np.bincount(unit_of[~common], minlength=len(units))
+    wanting = rare < _seeds_wanted(np.diff(_starts([len(unit) for unit in units])))
+    kept = ~common | wanting[unit_of]
+    return Grams.of(SEED_WORDS, every[kept], where[kept])
+
+
 def _seeds_wanted(sizes: np.ndarray) -> np.ndarray:
     """N-grams near one place that make a unit of so many words a candidate; a copy with a tenth changed has three times as many."""
     return np.maximum(1, sizes // 13)
 
 
-def _hashed(numbers: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of the n-grams all of whose words have numbers, and where they begin.
-
-    64-bit hashes: among a billion n-grams of texts and a million of items, one false match in 2 * 10^4 corpora is expected.
-    """
-    count = len(numbers) - length + 1
-    if count <= 0:
-        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    unknown = np.concatenate([[0], np.cumsum(numbers == 0)])
-    places = np.flatnonzero(unknown[length:] == unknown[:count])
-    mixed = _mixed(numbers)
-    hashes = np.zeros(len(places), np.uint64)
-    for step in range(length):
-        hashes = hashes * np.uint64(_MULTIPLIER) + mixed[places + step]
-    return _mixed(hashes), places
+def _starts(lengths: Sequence[int]) -> np.ndarray:
+    """Where each of so long stretches begins, one after another, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _mixed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finalizer (Steele, Lea and Flood 2014): neighbouring numbers become unrelated ones."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+def _flat(stretches: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.fromiter(chain.from_iterable(stretches), np.int64), _starts([len(stretch) for stretch in stretches])
+
+
+def _nested(values: np.ndarray, starts: np.ndarray) -> list[tuple[int, ...]]:
+    flat = values.tolist()
+    return [tuple(flat[start:end]) for start, end in pairwise(starts.tolist())]
 
 
 def _lines(text: str) -> list[list[str]]:
     plain = _plain(text)
-    return [found for line in plain.split("\n") if (found := [_MARKS.sub("", match) for match in _MARKED_WORD.findall(line)])]
+    pattern = _pattern_of(plain)
+    return [found for line in plain.split("\n") if (found := _words(line, pattern))]
+
+
+def _pattern_of(plain: str) -> re.Pattern[str]:
+    return _MARKED_WORD if _MARKS.search(plain) else _WORD
+
+
+def _words(plain: str, pattern: re.Pattern[str]) -> list[str]:
+    words: list[str] = pattern.findall(plain)
+    return words if pattern is _WORD else [_MARKS.sub("", word) for word in words]
 
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_MANY_ACCENTS = 32
+"""Up to so many different letters one replacement after another is faster than one look at every character."""
 
 
 def _plain(text: str) -> str:
@@ -365,8 +370,11 @@ def _plain(text: str) -> str:
         lowered = "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
     if lowered.isascii():
         return lowered
-    for char in sorted(set(_NOT_ASCII.findall(lowered))):
-        lowered = lowered.replace(char, _base(char))
+    bases = {char: base for char in sorted(set(_NOT_ASCII.findall(lowered))) if (base := _base(char)) != char}
+    if len(bases) > _MANY_ACCENTS:
+        return lowered.translate({ord(char): base for char, base in bases.items()})
+    for char, base in bases.items():
+        lowered = lowered.replace(char, base)
     return lowered
 
 

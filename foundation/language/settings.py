@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from foundation.language.identification import IdentificationSettings
 from foundation.language.sentences import SentenceSettings
@@ -40,6 +40,36 @@ class TemplateSettings(Settings):
     system_prompt: str = ""
 
 
+class MentionNames(Settings):
+    """Names as running text writes them: a straight apostrophe stands for the typographic one too, a space for any white space."""
+
+    places: tuple[str, ...] = Field((), description="Countries, regions, cities.")
+    institutions: tuple[str, ...] = ()
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names of every kind."""
+        return (*self.places, *self.institutions)
+
+
+class MentionSettings(Settings):
+    """Places and institutions by which the corpus report tells texts of the language's countries from texts about elsewhere."""
+
+    target: MentionNames = MentionNames()
+    foreign: MentionNames = MentionNames()
+
+    @model_validator(mode="after")
+    def _tell_apart(self) -> MentionSettings:
+        names = (*self.target.all_names, *self.foreign.all_names)
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"{repeated} are named twice; name each once, on one side")
+        odd = [name for name in names if name != " ".join(name.split()) or not name or "’" in name]
+        if odd:
+            raise ValueError(f"{odd} cannot be looked for; write names with single spaces and straight apostrophes")
+        return self
+
+
 class LanguageSettings(Settings):
     """One language file."""
 
@@ -55,6 +85,8 @@ class LanguageSettings(Settings):
     source_cleaning: SourceCleaning = Field(SourceCleaning(), description="Words and phrases by which texts in the source language are cleaned.")
     source_tasks: SourceTasks = Field(SourceTasks({}), description="Tasks that have no answer in another language, by kind.")
     prompts: tuple[str, ...] = Field((), description="Fixed prompts answered by every model, to read before and after.")
+    # A run key: reports alone read it, and they are no assets. Stages that read the whole language file must not grow stale by it.
+    mentions: MentionSettings = run_key(MentionSettings(), description="Names that the corpus report counts; no row of any asset depends on them.")
     defaults: dict[str, Any] = run_key(
         {}, description="Values of a profile that follow from the language; they count in the sections that they fill, not here."
     )

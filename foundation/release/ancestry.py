@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from foundation.store import BuildRecord, PublishedVersion, StoreError
+from foundation.store.layout import MANIFEST, asset_folder
+from foundation.store.lineage import upstream_of
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,10 @@ def ancestry(versions: Iterable[PublishedVersion]) -> list[Ancestor]:
 def _parents(version: PublishedVersion, record: BuildRecord) -> list[PublishedVersion]:
     root = version.path.parents[2 if version.partition is None else 3]
     parents = []
-    for asset, entry in sorted(record.inputs["upstream"].items()):
-        # A partitioned asset's partitioned upstream is that of the same snapshot.
-        same = version.partition if not (root / asset / "v").is_dir() else None
-        for partition, known in [(same, entry)] if "version" in entry else sorted(entry.items()):
-            place = root / asset if partition is None else root / asset / partition
-            path = place / "v" / known["version"]
-            if not (path / "manifest.json").is_file():
-                raise StoreError(f"{asset}@{known['version']}, which {version} was made of, is not in {root}; materialize {asset} again")
-            parents.append(PublishedVersion(asset, partition, known["version"], known["data_version"], path))
+    upstream = upstream_of(record, lambda asset: not asset_folder(root, asset, None).versions.is_dir())
+    for key, data_version in sorted(upstream, key=lambda entry: (entry.key.asset, entry.key.partition or "")):
+        path = asset_folder(root, key.asset, key.partition).version(key.version)
+        if not (path / MANIFEST).is_file():
+            raise StoreError(f"{key}, which {version} was made of, is not in {root}; materialize {key.asset} again")
+        parents.append(PublishedVersion(key.asset, key.partition, key.version, data_version, path))
     return parents

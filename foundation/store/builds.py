@@ -39,6 +39,11 @@ class GateResult:
     threshold: float | int | str | None
     description: str = ""
 
+    @property
+    def verdict(self) -> str:
+        """What was found against what was wanted, and what it means, on one line."""
+        return f"{self.name} is {self.value}, threshold {self.threshold}" + (f" ({self.description})" if self.description else "")
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -91,6 +96,7 @@ class BuildRecord:
         """The record in a file.
 
         Raises:
+            FileNotFoundError: there is none.
             StoreError: the file is not a whole build record.
         """
         try:

@@ -13,3 +13,7 @@ class NotPublished(StoreError):
 
 class GateFailed(StoreError):
     """The version that a reference names did not pass its gates, and was not allowed by name."""
+
+
+class Pruned(StoreError):
+    """The rows of a table were removed to save space, by ``store gc --prune``; what they were and how to get them again is known."""

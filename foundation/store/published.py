@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.settings import file_sha256
-from foundation.store.errors import StoreError
+from foundation.store.errors import Pruned, StoreError
+from foundation.store.layout import MANIFEST, PRUNED, VersionKey, how_to_make
 
 if TYPE_CHECKING:
     import polars as pl
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,25 @@ class PublishedVersion:
             StoreError: the manifest is missing or damaged.
         """
         return read_manifest(self.path)
+
+    @cached_property
+    def pruned(self) -> tuple[str, ...]:
+        """Tables whose rows were removed to save space; the manifest still lists their files.
+
+        Raises:
+            StoreError: the mark is damaged.
+        """
+        try:
+            return tuple(json.loads((self.path / PRUNED).read_text(encoding="utf-8"))["tables"])
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{self.path / PRUNED} cannot be read ({error}); materialize {self.asset} again, which restores what it names") from error
+
+    @property
+    def key(self) -> VersionKey:
+        """What names this version in its store."""
+        return VersionKey(self.asset, self.partition, self.version)
 
     @property
     def statistics(self) -> Mapping[str, Any]:
@@ -59,21 +77,36 @@ class PublishedVersion:
 
     @property
     def bytes(self) -> int:
-        """Size on disk of everything the manifest lists."""
+        """Size of everything the manifest lists, rows that were pruned among it."""
         return sum(entry["bytes"] for _, entry in listed_files(self.manifest))
+
+    @property
+    def bytes_left(self) -> int:
+        """Size on disk of what was not pruned."""
+        return sum(entry["bytes"] for _, entry in listed_files(self.manifest, self.pruned))
+
+    def table_folder(self, table: str) -> Path:
+        """Where the files of a table lie."""
+        return self.path / "tables" / table
 
     def table_files(self, table: str, split: str | None = None) -> list[Path]:
         """Parquet files of a table, in canonical order; of one split, or of all splits in declared order.
 
         Raises:
+            Pruned: its rows were removed to save space.
             StoreError: no such table or split.
         """
+        if table in self.pruned:
+            raise Pruned(
+                f"the rows of table {table} of {self} were removed by `transumanza store gc --prune {self.asset}`; to bring them back, "
+                f"materialize {self.asset} again ({how_to_make(self.asset, self.partition)}), which makes the same version"
+            )
         try:
             splits = self.manifest["tables"][table]["splits"]
             chosen = splits.values() if split is None else [splits[split]]
         except KeyError as error:
             raise StoreError(f"{self}: no table or split {error}; it holds {self._contents()}") from error
-        return [self.path / "tables" / table / entry["path"] for part in chosen for entry in part["files"]]
+        return [self.table_folder(table) / entry["path"] for part in chosen for entry in part["files"]]
 
     def scan(self, table: str, split: str | None = None) -> pl.LazyFrame:
         """A lazy polars frame over a table."""
@@ -86,9 +119,12 @@ class PublishedVersion:
         return self.scan(table, split).collect()
 
     def damage(self, *, hashes: bool = False) -> list[str]:
-        """What is wrong with the files that the manifest lists: missing, another size or, if asked, another sha256."""
+        """What is wrong with the files that the manifest lists: missing, another size or, if asked, another sha256.
+
+        What was pruned is no damage: it was meant, and is known.
+        """
         try:
-            entries = listed_files(self.manifest)
+            entries = listed_files(self.manifest, self.pruned)
         except (StoreError, KeyError, TypeError) as error:
             return [str(error) if isinstance(error, StoreError) else f"{self.path / MANIFEST} is not a whole manifest"]
         faults = []
@@ -106,8 +142,7 @@ class PublishedVersion:
         return {name: list(table["splits"]) for name, table in self.manifest["tables"].items()}
 
     def __str__(self) -> str:
-        name = self.asset if self.partition is None else f"{self.asset}[{self.partition}]"
-        return f"{name}@{self.version}"
+        return str(self.key)
 
 
 def read_manifest(path: Path) -> Mapping[str, Any]:
@@ -124,11 +159,12 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
         ) from error
 
 
-def listed_files(manifest: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Relative path and entry of every file that a manifest lists."""
+def listed_files(manifest: Mapping[str, Any], without: Collection[str] = ()) -> list[tuple[str, Mapping[str, Any]]]:
+    """Relative path and entry of every file that a manifest lists, but those of the tables ``without``."""
     tables = [
         (f"tables/{name}/{entry['path']}", entry)
         for name, table in manifest["tables"].items()
+        if name not in without
         for split in table["splits"].values()
         for entry in split["files"]
     ]

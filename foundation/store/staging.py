@@ -11,9 +11,7 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,8 @@ import yaml
 
 from foundation.settings import file_sha256
 from foundation.store.errors import StoreError
-from foundation.store.published import MANIFEST
+from foundation.store.layout import CARD, MANIFEST
+from foundation.store.owners import Owner
 from foundation.store.tables import TableSpec
 from foundation.store.writing import TableWriter
 
@@ -35,8 +34,7 @@ class Staging:
     def __init__(self, folder: Path, asset: str, partition: str | None) -> None:
         self.asset = asset
         self.partition = partition
-        self.path = folder / f"{_owner()}.{os.urandom(6).hex()}"
-        self.path.mkdir(parents=True)
+        self.path = _made(folder / f"{Owner.this_process()}.{os.urandom(6).hex()}")
         self._tables: dict[str, dict[str, Any]] = {}
         self._card = ""
         self._front_matter: dict[str, Any] = {}
@@ -82,7 +80,7 @@ class Staging:
             "files": files,
             "statistics": statistics,
         }
-        (self.path / "README.md").write_text(self._readme(), encoding="utf-8")
+        (self.path / CARD).write_text(self._readme(), encoding="utf-8")
         try:
             text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         except (ValueError, TypeError) as error:
@@ -155,28 +153,21 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _owner() -> str:
-    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
-    return f"{host}.{os.getpid()}"
+def _made(path: Path) -> Path:
+    """A new folder; whoever finds the one above it empty may remove it in the same moment."""
+    for _ in range(100):
+        with contextlib.suppress(FileNotFoundError):
+            path.mkdir(parents=True)
+            return path
+    raise StoreError(f"{path} cannot be made: the folder above it is removed again and again; look for what does that")
 
 
 def remove_abandoned(folder: Path) -> None:
     """Remove staging folders whose process, on this host, has ended."""
-    host = _owner().rsplit(".", 1)[0]
-    for path in folder.glob(f"{host}.*") if folder.is_dir() else []:
-        pid = path.name.split(".")[1]
-        if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists() and not _alive(int(pid)):
+    for path in folder.glob("*") if folder.is_dir() else []:
+        owner = Owner.of(path.name)
+        if owner is not None and owner.here and not owner.running:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextlib.contextmanager

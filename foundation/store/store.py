@@ -1,14 +1,18 @@
 """The warehouse: publish, reuse and resolve versions of assets on local disk.
 
-Layout (an asset without partition has no partition folder)::
+Layout (an asset without partition has no partition folder; ``layout`` spells it)::
 
     <root>/<asset>/[<partition>/] v/<version>/…      immutable, visible once a build record names it
                                   builds/<fingerprint>.json
                                   refs/<profile>     "<version> <fingerprint>"
+                                  refs/tags/<tag>    likewise
                                   .staging/…         what is being written
+                                  .trash/…           what is being removed
+           .pins/…                                   what running builds need
 
 Order of publishing: staged files complete and flushed, manifest last, rename to ``v/<version>``, build record, reference.
 A process killed between any two of these leaves the previous version readable and the next run finishes the work.
+Whatever looks at what is there and then names it (publish, reuse, point, tag, pin) does both under the store's shared lock.
 """
 
 from __future__ import annotations
@@ -18,12 +22,26 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from foundation.store.builds import BuildRecord, replace_atomically, write_once
 from foundation.store.errors import GateFailed, NotPublished, StoreError
-from foundation.store.published import MANIFEST, PublishedVersion
+from foundation.store.layout import (
+    MANIFEST,
+    PRUNED,
+    TAGS,
+    AssetFolder,
+    asset_folder,
+    asset_name,
+    folders_in,
+    how_to_make,
+)
+from foundation.store.locking import shared
+from foundation.store.pins import Pin, pin
+from foundation.store.published import PublishedVersion
+from foundation.store.references import delete_tag, read_reference, references_in, write_reference, write_tag
 from foundation.store.staging import Staging, explained_disk_errors, remove_abandoned
 
 logger = logging.getLogger(__name__)
@@ -48,16 +66,12 @@ class Store:
             StoreError: files of the version are missing or have another size.
         """
         record = self.record(asset, partition, ref=ref)
-        failed = [gate for gate in record.gates if not gate.passed]
-        if failed and asset not in allow_failed_gates:
-            verdicts = "; ".join(f"{gate.name} is {gate.value}, threshold {gate.threshold}" for gate in failed)
-            raise GateFailed(
-                f"{_name(asset, partition)}@{record.version} failed its gates: {verdicts}. Mend its inputs or settings "
-                f"and materialize it again, or allow it by name with `--set allow_failed_gates='[{asset}]'`"
-            )
-        published = self._published(record)
+        check_gates(record, allow_failed_gates)
+        published = self.published(record)
         faults = published.damage()
         if faults:
+            if self.record(asset, partition, ref=ref) != record:  # it moved meanwhile, and what it named was removed
+                return self.resolve(asset, partition, ref=ref, allow_failed_gates=allow_failed_gates)
             raise StoreError(
                 f"{published} is damaged: {faults[0]} ({len(faults)} in all); materialize {asset} again to restore it"
             )
@@ -69,82 +83,129 @@ class Store:
         Raises:
             NotPublished: there is none.
         """
-        path = self.folder(asset, partition) / "refs" / ref
+        path = self._at(asset, partition).reference(ref)
         try:
-            _, fingerprint = _read_ref(path)
-        except FileNotFoundError:
+            named = read_reference(path)
+            while (record := self.build(asset, partition, named[1])) is None:
+                if read_reference(path) == named:  # otherwise it moved meanwhile, and what it named was removed
+                    raise NotPublished(f"{path} names build {named[1]}, which has no record; materialize {asset} again")
+                named = read_reference(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             partitions = self.partitions(asset) if partition is None else []
             if partitions:
                 raise NotPublished(f"{asset} is made per snapshot; name one with --partition: {', '.join(partitions)}") from None
             raise NotPublished(
-                f"{_name(asset, partition)} is not published under {ref!r} in {self.root}; materialize it first "
-                f"(`dagster asset materialize -m dagster_project.definitions --select {asset}"
-                f"{f' --partition {partition}' if partition else ''}`)"
+                f"{asset_name(asset, partition)} is not published under {ref!r} in {self.root}; materialize it first ({how_to_make(asset, partition)})"
             ) from None
-        record = self.build(asset, partition, fingerprint)
-        if record is None:
-            raise NotPublished(f"{path} names build {fingerprint}, which has no record; materialize {asset} again")
         return record
+
+    def find(self, asset: str, partition: str | None, name: str) -> BuildRecord:
+        """The build that a reference, a tag or the beginning of a version names; of several of one version the last.
+
+        Raises:
+            NotPublished: it names none.
+            StoreError: several versions begin so.
+        """
+        references = self.refs(asset, partition)
+        for ref in (name, f"{TAGS}/{name}"):
+            if ref in references:
+                return self.record(asset, partition, ref=ref)
+        builds = self.builds(asset, partition)
+        found = {record.version: record for record in builds if name and record.version.startswith(name)}
+        if len(found) == 1:
+            return found.popitem()[1]
+        if found:
+            raise StoreError(f"several versions of {asset_name(asset, partition)} begin with {name!r}: {', '.join(sorted(found))}; give more of one")
+        if not builds:
+            return self.record(asset, partition, ref=name)  # nothing is there: the error says what to do
+        versions = list(dict.fromkeys(record.version for record in reversed(builds)))
+        raise NotPublished(
+            f"{name!r} is no reference, tag or version of {asset_name(asset, partition)}; it has {', '.join(references) or 'no reference'} "
+            f"and the versions {', '.join(versions[:10])}{' …' if len(versions) > 10 else ''}"
+        )
 
     def build(self, asset: str, partition: str | None, fingerprint: str) -> BuildRecord | None:
         """The record of a build, or ``None`` if there is none."""
-        path = self.folder(asset, partition) / "builds" / f"{fingerprint}.json"
-        return BuildRecord.read(path) if path.is_file() else None
+        try:
+            return BuildRecord.read(self._at(asset, partition).record(fingerprint))
+        except FileNotFoundError:
+            return None
 
     def builds(self, asset: str, partition: str | None = None) -> list[BuildRecord]:
         """All build records of an asset, oldest first."""
-        paths = (self.folder(asset, partition) / "builds").glob("*.json")
-        return sorted((BuildRecord.read(path) for path in paths), key=lambda record: (record.started_at, record.fingerprint))
+        found = []
+        for path in self._at(asset, partition).builds.glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # removed since
+                found.append(BuildRecord.read(path))
+        return sorted(found, key=lambda record: (record.started_at, record.fingerprint))
 
     def partitions(self, asset: str) -> list[str]:
         """Partitions of an asset that hold anything, sorted."""
-        folder = self.root / asset
-        reserved = {"v", "builds", "refs", ".staging"}
-        return sorted(path.name for path in folder.glob("*") if path.is_dir() and path.name not in reserved)
+        return folders_in(self.root / asset)
 
     def assets(self) -> list[str]:
         """Assets that hold anything, sorted."""
-        return sorted(path.name for path in self.root.glob("*") if path.is_dir() and not path.name.startswith("."))
+        return folders_in(self.root)
+
+    def places(self) -> Iterator[tuple[str, str | None]]:
+        """Every asset with every partition of it, and with none."""
+        for asset in self.assets():
+            for partition in [*self.partitions(asset), None]:
+                yield asset, partition
 
     def refs(self, asset: str, partition: str | None = None) -> dict[str, tuple[str, str]]:
         """Version and fingerprint by reference (profiles, ``tags/<tag>``)."""
-        folder = self.folder(asset, partition) / "refs"
-        found = {}
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-            if path.is_file() and not path.name.startswith("."):
-                version, fingerprint = _read_ref(path)
-                found[path.relative_to(folder).as_posix()] = (version, fingerprint)
-        return found
+        return references_in(self._at(asset, partition))
 
     def folder(self, asset: str, partition: str | None = None) -> Path:
-        """Where an asset, or one partition of it, lives."""
-        for part in (asset, partition or "x"):
-            if not part or part.startswith(".") or "/" in part or part in {"v", "builds", "refs"}:
-                raise StoreError(f"{part!r} cannot name an asset or a partition")
-        return self.root / asset if partition is None else self.root / asset / partition
+        """Where an asset, or one partition of it, lives.
+
+        Raises:
+            StoreError: a name that none can have.
+        """
+        return self._at(asset, partition).path
+
+    def published(self, record: BuildRecord) -> PublishedVersion:
+        """The version that a build made."""
+        path = self._at(record.asset, record.partition).version(record.version)
+        return PublishedVersion(record.asset, record.partition, record.version, record.data_version, path)
+
+    # -- holding ---------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """While this is open nothing is removed from the store. For moments: what is needed for longer is pinned."""
+        with shared(self.root):
+            yield
+
+    @contextlib.contextmanager
+    def pin(self, what: str) -> Iterator[Pin]:
+        """A pin for versions that are needed while this is open; ``what`` says for what."""
+        with pin(self.root, what) as made:
+            yield made
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def reuse(self, asset: str, partition: str | None, fingerprint: str, *, ref: str) -> BuildRecord | None:
         """The record of an earlier build with this fingerprint, its version whole; the reference then points at it.
 
-        ``None`` means that the work has to be done, also when the version was damaged since (said in the log).
+        ``None`` means that the work has to be done, also when the version was damaged or pruned since (said in the log).
         """
-        record = self.build(asset, partition, fingerprint)
-        if record is None:
-            return None
-        published = self._published(record)
-        faults = published.damage()
-        if faults:
-            logger.warning("%s is damaged (%s) and is built again", published, faults[0])
-            return None
-        self.point(asset, partition, ref, record)
-        return record
+        with self.undisturbed():
+            record = self.build(asset, partition, fingerprint)
+            if record is None:
+                return None
+            fault = self._fault(self.published(record))
+            if fault:
+                logger.warning("%s is built again: %s", self.published(record), fault)
+                return None
+            write_reference(self._at(asset, partition), ref, record)
+            return record
 
     @contextlib.contextmanager
     def stage(self, asset: str, partition: str | None = None) -> Iterator[Staging]:
         """A staging folder, removed at the end whatever happens; what was published from it has moved away."""
-        folder = self.folder(asset, partition) / ".staging"
+        folder = self._at(asset, partition).staging
         with explained_disk_errors(self.root):
             remove_abandoned(folder)
             staging = Staging(folder, asset, partition)
@@ -155,19 +216,40 @@ class Store:
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # only when no other build is staging
 
+    def publish(
+        self, staging: Staging, record: BuildRecord, *, ref: str, previews: Mapping[str, str] | None = None, plots: Mapping[str, bytes] | None = None
+    ) -> BuildRecord:
+        """Put a completed staging folder in its place, write its build record and move the reference.
+
+        One hold of the lock for all of it: a version that is there already, and that nothing has needed for long, must not be
+        removed between the look at it and the record that names it.
+
+        Returns:
+            The record that counts, as ``commit`` says.
+        """
+        with self.undisturbed():
+            self.place(staging, record.version)
+            self.show(record, previews or {}, plots or {})
+            return self.commit(record, ref=ref)
+
     def place(self, staging: Staging, version: str) -> Path:
         """Move a completed staging folder to ``v/<version>``; identical content that is already there stays."""
-        target = self.folder(staging.asset, staging.partition) / "v" / version
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            if not PublishedVersion(staging.asset, staging.partition, version, version, target).damage():
-                return target
-            target.rename(target.with_name(f".damaged-{version}-{os.urandom(4).hex()}"))
-        try:
-            staging.path.rename(target)
-        except OSError:
-            if not (target / MANIFEST).is_file():  # otherwise another build of the same content was faster
-                raise
+        target = self._at(staging.asset, staging.partition).version(version)
+        aside = None
+        with self.undisturbed():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                there = PublishedVersion(staging.asset, staging.partition, version, version, target)
+                if not self._fault(there):
+                    return target
+                aside = target.rename(target.with_name(f".damaged-{version}-{os.urandom(4).hex()}"))
+            try:
+                staging.path.rename(target)
+            except OSError:
+                if not (target / MANIFEST).is_file():  # otherwise another build of the same content was faster
+                    raise
+        if aside is not None and (aside / PRUNED).is_file():
+            shutil.rmtree(aside, ignore_errors=True)  # damage is kept for whoever wants to look at it; here there is none
         return target
 
     def commit(self, record: BuildRecord, *, ref: str) -> BuildRecord:
@@ -176,14 +258,15 @@ class Store:
         Returns the record that counts: that of an earlier build with the same fingerprint where there was one and its
         version is whole.
         """
-        path = self.folder(record.asset, record.partition) / "builds" / f"{record.fingerprint}.json"
-        if not write_once(path, record.to_json()):
-            earlier = BuildRecord.read(path)
-            if self._is_whole(earlier):
-                record = earlier
-            else:  # the version it names was damaged since, so that the work was done again
-                replace_atomically(path, record.to_json())
-        self.point(record.asset, record.partition, ref, record)
+        folder = self._at(record.asset, record.partition)
+        with self.undisturbed():
+            if not write_once(folder.record(record.fingerprint), record.to_json()):
+                earlier = BuildRecord.read(folder.record(record.fingerprint))
+                if not self._fault(self.published(earlier)):
+                    record = earlier
+                else:  # the version it names was damaged or pruned since, so that the work was done again
+                    replace_atomically(folder.record(record.fingerprint), record.to_json())
+            write_reference(folder, ref, record)
         return record
 
     def show(self, record: BuildRecord, previews: Mapping[str, str], plots: Mapping[str, bytes]) -> None:
@@ -191,51 +274,76 @@ class Store:
         if previews or plots:
             pictures = {title: base64.b64encode(content).decode() for title, content in plots.items()}
             text = json.dumps({"previews": dict(previews), "plots": pictures}, ensure_ascii=False)
-            replace_atomically(self._shown_path(record), text)
+            with self.undisturbed():
+                replace_atomically(self._preview(record), text)
 
     def shown(self, record: BuildRecord) -> tuple[dict[str, str], dict[str, bytes]]:
         """Previews and PNG plots of a build, by title; empty where it left none."""
-        path = self._shown_path(record)
+        path = self._preview(record)
         if not path.is_file():
             return {}, {}
         values = json.loads(path.read_text(encoding="utf-8"))
         return values["previews"], {title: base64.b64decode(text) for title, text in values["plots"].items()}
 
-    def _shown_path(self, record: BuildRecord) -> Path:
-        return self.folder(record.asset, record.partition) / "builds" / "shown" / f"{record.fingerprint}.json"
-
     def point(self, asset: str, partition: str | None, ref: str, record: BuildRecord) -> None:
-        """Move a reference to a build."""
-        path = self.folder(asset, partition) / "refs" / ref
-        line = f"{record.version} {record.fingerprint}\n"
-        if not path.is_file() or path.read_text(encoding="utf-8") != line:
-            replace_atomically(path, line)
+        """Move a reference to a build.
 
-    def published(self, record: BuildRecord) -> PublishedVersion:
-        """The version that a build made."""
-        return self._published(record)
+        Raises:
+            NotPublished: the build was removed meanwhile.
+        """
+        with self._still_there(record):
+            write_reference(self._at(asset, partition), ref, record)
 
-    def _published(self, record: BuildRecord) -> PublishedVersion:
-        path = self.folder(record.asset, record.partition) / "v" / record.version
-        return PublishedVersion(record.asset, record.partition, record.version, record.data_version, path)
+    def tag(self, record: BuildRecord, name: str, *, force: bool = False) -> None:
+        """Give a build a tag, which keeps it and all that it was made of; a tag that is there moves by ``force`` alone.
 
-    def _is_whole(self, record: BuildRecord) -> bool:
-        return not self._published(record).damage()
+        Raises:
+            NotPublished: the build was removed meanwhile.
+            StoreError: the name cannot be a tag, or the tag names another build.
+        """
+        with self._still_there(record):
+            write_tag(self._at(record.asset, record.partition), name, record, force=force)
+
+    def untag(self, asset: str, partition: str | None, name: str) -> None:
+        """Remove a tag.
+
+        Raises:
+            StoreError: there is no such tag.
+        """
+        delete_tag(self._at(asset, partition), name)
+
+    @contextlib.contextmanager
+    def _still_there(self, record: BuildRecord) -> Iterator[None]:
+        """While this is open a build that was found before it is there, and stays."""
+        with self.undisturbed():
+            if self.build(record.asset, record.partition, record.fingerprint) is None:
+                raise NotPublished(f"build {record.fingerprint} of {self.published(record)} was removed meanwhile; materialize {record.asset} again")
+            yield
+
+    def _at(self, asset: str, partition: str | None) -> AssetFolder:
+        return asset_folder(self.root, asset, partition)
+
+    def _preview(self, record: BuildRecord) -> Path:
+        return self._at(record.asset, record.partition).preview(record.fingerprint)
+
+    def _fault(self, published: PublishedVersion) -> str | None:
+        """Why a version cannot stand for a new build of the same content."""
+        faults = published.damage()
+        if faults:
+            return f"it is damaged ({faults[0]})"
+        return f"the rows of {', '.join(published.pruned)} were pruned" if published.pruned else None
 
 
-def _name(asset: str, partition: str | None) -> str:
-    return asset if partition is None else f"{asset}[{partition}]"
-
-
-def _read_ref(path: Path) -> tuple[str, str]:
-    """Version and fingerprint of a reference.
+def check_gates(record: BuildRecord, allowed: Collection[str]) -> None:
+    """See that a build may be read.
 
     Raises:
-        FileNotFoundError: there is none.
-        StoreError: the file is damaged.
+        GateFailed: it failed a gate, and its asset is not among those ``allowed`` by name.
     """
-    try:
-        version, fingerprint = path.read_text(encoding="utf-8").split()
-    except ValueError as error:
-        raise StoreError(f"{path} is not a reference (version and fingerprint on one line); delete it and materialize again") from error
-    return version, fingerprint
+    failed = [gate for gate in record.gates if not gate.passed]
+    if failed and record.asset not in allowed:
+        verdicts = "; ".join(gate.verdict for gate in failed)
+        raise GateFailed(
+            f"{asset_name(record.asset, record.partition)}@{record.version} failed its gates: {verdicts}. Mend its inputs or settings "
+            f"and materialize it again, or allow it by name with `--set allow_failed_gates='[{record.asset}]'`"
+        )

@@ -79,6 +79,7 @@ def test_section_to_asset_table_holds(tmp_path: Path) -> None:
         }
 
     assert changed("workers=1") == set()
+    assert changed("language.mentions.target.places=[Roma]") == set()  # the corpus report alone reads these, and stages read the language file
     assert changed("execution.engine=slurm", "execution.slurm.account=acme", "execution.slurm.time='9'", "execution.ray.address=auto") == set()
     assert changed("training.adaptation.lora.rank=8") <= {"adapted_model", "adapted_chat_model", "model_release"}
     assert "adapted_model" in changed("training.adaptation.lora.rank=8")

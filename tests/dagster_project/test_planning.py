@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dagster_project.diagnosis import diagnose
+from dagster_project.diagnosis import Finding, diagnose
 from dagster_project.factory import Factory
 from dagster_project.planning import RATES, crawl_plans, estimates, not_counted
 from dagster_project.profile import load_profile
 from foundation.errors import TransumanzaError
+from foundation.execution import compiled
+from foundation.execution.compiled import VARIABLE
 from foundation.sources.data import DataFolder
 
 
@@ -68,3 +70,19 @@ def test_a_part_of_a_crawl_is_compared_with_the_same_part(tmp_path: Path) -> Non
     (crawl,) = crawl_plans(Factory(load_profile("smoke", overrides), tmp_path, DataFolder(None)))
     index, scan = (next(cost for cost in crawl.costs if cost.way == way) for way in ("index", "scan"))
     assert scan.bytes < 100e9 and index.requests < 200_000  # a thousandth of the records, and the index
+
+
+def test_doctor_says_where_compiled_loops_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    factory = Factory(load_profile("smoke", []), tmp_path, DataFolder(None))
+
+    def finding() -> Finding:
+        return next(found for found in diagnose(factory) if "compiled loops" in found.what)
+
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "mine"))
+    assert finding() == Finding("ok", f"compiled loops are kept in {tmp_path / 'mine'}")
+    monkeypatch.setenv(VARIABLE, "/dev/null/mine")
+    assert finding().level == "note" and "/dev/null/mine, which cannot be written" in finding().what and "a folder of yours" in finding().fix
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setattr(compiled, "BESIDE", Path("/dev/null/beside"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    assert finding() == Finding("ok", f"compiled loops are kept in {tmp_path / 'cache' / 'numba'}")

@@ -142,7 +142,7 @@ def test_failing_gate_stops_what_reads_it(built: Factory) -> None:
 
 def test_report_shows_what_was_made(built: Factory, tmp_path: Path) -> None:
     html = write_report(built, tmp_path / "report.html").read_text(encoding="utf-8")
-    for part in ("Bits per byte", "Ten dropped pages", "Ten translations side by side", "EVALITA", "data:image/png"):
+    for part in ("Bits per byte", "From records to kept words", "Drops by rule", "Ten dropped pages", "Ten translations side by side", "EVALITA", "data:image/png"):
         assert part in html
     assert str(built.home) not in html
     version = built.workplace.store.record("clean_corpus", ref="smoke").version
@@ -179,31 +179,94 @@ def test_reason_of_a_failure_reaches_the_console(built: Factory) -> None:
     assert "Traceback" not in run.stderr.split("error:")[-1]
 
 
+def call(built: Factory, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`transumanza` with these arguments, on the line that was built."""
+    environment = {**os.environ, "TRANSUMANZA_HOME": str(built.home), "TRANSUMANZA_PROFILE": "smoke", "PYTHONPATH": str(ROOT)}
+    code = "from dagster_project.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
 def test_commands_answer(built: Factory) -> None:
-    environment = {
-        **os.environ,
-        "TRANSUMANZA_HOME": str(built.home),
-        "TRANSUMANZA_PROFILE": "smoke",
-        "PYTHONPATH": str(ROOT),
-    }
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        code = "from dagster_project.cli import main; main()"
-        return subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False)
-
-    status = call("status")
+    status = call(built, "status")
     assert status.returncode == 0 and "clean_corpus" in status.stdout and "stale" not in status.stdout, status.stderr
-    plan = call("plan", "--json")
+    plan = call(built, "plan", "--json")
     assert plan.returncode == 0, plan.stderr
     rows = json.loads(plan.stdout)["assets"]
     assert {row["asset"] for row in rows} == set(built.stages)
-    shown = call("store", "show", "adapted_model", "--ref", "smoke", "--lineage")
+    shown = call(built, "store", "show", "adapted_model", "--ref", "smoke", "--lineage")
     assert shown.returncode == 0 and "snapshot[" in shown.stdout, shown.stderr
     assert "record is gone" not in shown.stdout
-    verified = call("store", "verify")
+    verified = call(built, "store", "verify")
     assert verified.returncode == 0 and "are whole" in verified.stdout, verified.stderr
-    url = built.workplace.store.resolve("clean_corpus", ref="smoke").read("text")["url"][0]
-    story = call("corpus", "why", url)
-    assert story.returncode == 0 and "kept" in story.stdout, story.stderr
-    wrong = call("--set", "sed=1", "status")
+    tagged = call(built, "store", "tag", "clean_corpus", "first")
+    assert tagged.returncode == 0, tagged.stderr
+    same = call(built, "store", "diff", "clean_corpus", "first", "smoke")
+    assert same.returncode == 0 and "table text: the same" in same.stdout, same.stderr
+    exported = call(built, "store", "export", "clean_corpus", str(built.home / "exported"), "--format", "jsonl", "--table", "text")
+    assert exported.returncode == 0 and {path.name for path in (built.home / "exported/text").iterdir()} == {"train.jsonl", "validation.jsonl"}, exported.stderr
+    collected = call(built, "store", "gc", "--min-age", "0")
+    assert collected.returncode == 0 and "to be removed: 0 versions" in collected.stdout and "nothing was changed" in collected.stdout, collected.stderr
+    folder = built.home / "corpus report"
+    report = call(built, "corpus", "report", "--output", str(folder), "--examples", "2")
+    assert report.returncode == 0 and {path.name for path in folder.iterdir()} >= {"report.html", "report.md", "review.csv"}, report.stderr
+    sheet = (folder / "review.csv").read_text(encoding="utf-8").replace(",,,clean_corpus@", ",right,,clean_corpus@")
+    (folder / "review.csv").write_text(sheet, encoding="utf-8")
+    review = call(built, "corpus", "review", str(folder / "review.csv"), "--json")
+    found = json.loads(review.stdout)
+    assert found["overall"]["share"] == 1 and found["overall"]["low"] < 1 and found["unjudged"] == 0, review.stderr
+    wrong = call(built, "--set", "sed=1", "status")
     assert wrong.returncode == 1 and "did you mean 'seed'" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_why_tells_a_page_s_story(built: Factory) -> None:
+    ledger = built.workplace.store.resolve("clean_corpus", ref="smoke").read("ledger")
+    kept = call(built, "corpus", "why", ledger.filter("kept")["url"][0])
+    assert kept.returncode == 0 and "] kept (decided by clean_corpus)" in kept.stdout, kept.stderr
+    dropped = call(built, "corpus", "why", ledger.filter(pl.col("reason") == "placeholder_text")["url"][0])
+    assert "dropped: placeholder_text (decided by decisions)" in dropped.stdout
+    assert "placeholder_text: placeholder is 1, at most 0 is asked for" in dropped.stdout
+    unknown = call(built, "corpus", "why", "https://nowhere.example/")
+    assert unknown.returncode == 1 and "nothing is known of https://nowhere.example/" in unknown.stderr and "Traceback" not in unknown.stderr
+
+
+def test_why_goes_as_far_as_the_line_is_made(built: Factory) -> None:
+    """Of two snapshots one is made, up to its signals: what is known is told, and what is missing is named."""
+    (snapshot,) = built.loaded.profile.snapshots
+    overrides = ["name=halfway", f"snapshots=[{snapshot}, SAMPLE-2026-02]"]
+    flags = [part for override in overrides for part in ("--set", override)]
+    page = built.workplace.store.resolve("clean_corpus", ref="smoke").read("ledger").filter(pl.col("reason") == "placeholder_text")["url"][0]
+    nothing = call(built, *flags, "corpus", "why", page)
+    assert nothing.returncode == 1 and f"documents[{snapshot}] is not published" in nothing.stderr
+    halfway = Factory(load_profile("smoke", overrides), built.home, built.data)
+    assert all(halfway.run(asset, snapshot).reused for asset in ("snapshot", "documents", "signals"))
+    story = call(built, *flags, "corpus", "why", page)
+    assert story.returncode == 0 and "not decided yet (known up to signals)" in story.stdout, story.stderr
+    assert "not published: decisions, clean_corpus" in story.stdout and "placeholder_text: placeholder is 1" in story.stdout
+    assert "documents of SAMPLE-2026-02 are not published" in story.stderr
+    refused = call(built, *flags, "corpus", "what-if", "--rules", "rules/fineweb2_ita.yaml")
+    assert refused.returncode == 1 and f"{snapshot} is left out: decisions[{snapshot}] is not published" in refused.stderr
+
+
+def test_what_if_prints_the_difference(built: Factory, tmp_path: Path) -> None:
+    (snapshot,) = built.loaded.profile.snapshots
+    decisions = built.workplace.store.resolve("decisions", snapshot, ref="smoke")
+    said = call(built, "corpus", "what-if", "--rules", "rules/fineweb2_ita.yaml", "--examples", "1")
+    assert said.returncode == 0 and said.stdout.startswith(f"{snapshot} by fineweb2_ita: "), said.stderr
+    assert f"of {decisions.rows} documents pass, and {decisions.statistics['passing']} did" in said.stdout
+    assert "not applied: language_score: needs language identification by glotlid" in said.stdout
+    own = tmp_path / "mine.yaml"
+    own.write_text("name: mine\ndocuments:\n- {id: never, signal: words, comparison: at_least, threshold: 1.0e+9, source: s, why: w}\n", encoding="utf-8")
+    found = call(built, "corpus", "what-if", "--rules", str(own), "--snapshot", snapshot, "--json")
+    assert found.returncode == 0, found.stderr
+    (line,) = found.stdout.splitlines()
+    result = json.loads(line)
+    assert (result["snapshot"], result["rules"], result["documents"], result["passing_after"]) == (snapshot, "mine", decisions.rows, 0)
+    assert result["newly_failing_documents"] == result["passing_before"] == decisions.statistics["passing"]
+    (never,) = [change for change in result["changes"] if change["rule"] == "never"]
+    assert never["after"] == never["newly"] == decisions.rows and never["before"] == 0 and len(never["examples"]) == 3
+    for arguments, message in (
+        (["--rules", str(own), "--snapshot", "CC-MAIN-2024-22"], f"the profile has no ['CC-MAIN-2024-22']; it has ['{snapshot}']"),
+        (["--rules", "rules/nowhere.yaml"], "there is no file rules/nowhere.yaml, here or below profiles/; name a rule file, or one of rules/clean_mc4_it.yaml"),
+    ):
+        refused = call(built, "corpus", "what-if", *arguments)
+        assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr, refused.stderr

@@ -13,10 +13,10 @@ from foundation.language.identification import LanguageIdentifier, load_identifi
 from foundation.language.sentences import SentenceSettings
 from translation import translate
 from translation.contamination import benchmark_index
-from translation.engines.engine import EngineChoice, Translation
+from translation.engines.engine import EngineChoice, Translation, in_slices
 from translation.rows import Judge, Judged, judge_chats, judge_instructions
 from translation.settings import ChatsSettings, GateSettings
-from translation.translate import TranslationRun, translate_texts
+from translation.translate import Translator, translate_texts
 
 QUESTION = "What is the color of the water in the lake that you can see? It is number 42 for me."
 ANSWER = "The water in the lake is blue, and it is cold.\n\n- Use `make all` for the build of the lake.\n- You can drink 3 of it."
@@ -53,6 +53,9 @@ class Faulty:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def batches(self, sentences: Sequence[str]) -> list[list[str]]:
+        return in_slices(sentences, 3)
+
     def translate(self, sentences: Sequence[str]) -> list[Translation]:
         return [self._engine(sentence) for sentence in sentences]
 
@@ -72,7 +75,7 @@ def translated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Eng
     def run(engine: Engine, texts: Sequence[str]) -> dict[str, Any]:
         monkeypatch.setattr(translate, "open_engine", lambda choice: Faulty(engine))
         choice = EngineChoice("argos", "faulty 1", (), deterministic=True)
-        return dict(zip(texts, translate_texts(texts, TranslationRun(choice, SentenceSettings()), tmp_path), strict=True))
+        return dict(zip(texts, translate_texts(texts, Translator(choice, SentenceSettings())), strict=True))
 
     return run
 
@@ -118,13 +121,16 @@ def test_a_second_form_of_mark_is_tried(translated: Any) -> None:
 
 def test_an_engine_that_miscounts_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Short:
+        def batches(self, sentences: Sequence[str]) -> list[list[str]]:
+            return [list(sentences)]
+
         def translate(self, sentences: Sequence[str]) -> list[Translation]:
             return [Translation("x")] * (len(sentences) - 1)
 
     monkeypatch.setattr(translate, "open_engine", lambda choice: Short())
     choice = EngineChoice("argos", "short 1", (), deterministic=True)
     with pytest.raises(translate.EngineError, match="0 translations for 1 sentences"):
-        translate_texts(["Hello you."], TranslationRun(choice, SentenceSettings()), tmp_path)
+        translate_texts(["Hello you."], Translator(choice, SentenceSettings()))
 
 
 def test_a_corrected_error_is_noticed(translated: Any, identifier: LanguageIdentifier) -> None:

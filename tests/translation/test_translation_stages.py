@@ -109,7 +109,7 @@ def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Pa
 @pytest.mark.usefixtures("apertium")
 def test_apertium_end_to_end_and_worker_counts(line: Any, home: Path) -> None:
     settings = {
-        "engine": {"engine": "apertium", "apertium": {"pairs": list(PAIRS)}, "shard_sentences": 40},
+        "engine": {"engine": "apertium", "apertium": {"pairs": list(PAIRS)}, "shard_characters": 1_000},
         "sources": {"max_chats": 2, "max_instructions": 12},
         "gates": {**LOOSE, "max_untranslated_share": 0.4, "max_numbers_changed": 1},
     }

@@ -19,9 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foundation.sources.debian import DebianPackage, DebianPackages
-from translation.engines.engine import EngineChoice, Translation
+from translation.engines.engine import EngineChoice, Translation, in_slices
 from translation.errors import EngineError
 
+BATCH_SENTENCES = 500
+"""Sentences of one pipe. Counts for the translations: the programs carry a little state from sentence to sentence."""
 _PREFIX = "/usr/share/apertium"
 _RESERVED = re.compile(r"([\\\[\]{}^$/@<>])")
 """Characters of Apertium's stream format, escaped as ``apertium-destxt`` does."""
@@ -57,8 +59,9 @@ def stage(debian: DebianPackages, cache: Path, pairs: Sequence[str]) -> EngineCh
     return EngineChoice(
         kind="apertium",
         package=f"{named} sha256:{digest}",
-        parameters=(("pairs", " ".join(pairs)),),
+        parameters=(("batch_sentences", BATCH_SENTENCES), ("pairs", " ".join(pairs))),
         deterministic=True,
+        independent=False,
         location=str(root),
     )
 
@@ -95,6 +98,9 @@ class ApertiumEngine:
         self._commands = pipe(root, self._pairs)
         libraries = sorted(str(path) for folder in ("lib", "usr/lib") for path in root.glob(f"{folder}/*-linux-gnu"))
         self._environment = {"PATH": f"{root}/usr/bin:/usr/bin:/bin", "LD_LIBRARY_PATH": ":".join(libraries), "LC_ALL": "C.UTF-8"}
+
+    def batches(self, sentences: Sequence[str]) -> list[list[str]]:
+        return in_slices(sentences, BATCH_SENTENCES)
 
     def translate(self, sentences: Sequence[str]) -> list[Translation]:
         """Translate a batch in one pipe.

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from foundation.settings import file_sha256
+from foundation.sources.downloads import DownloadError, Downloads, fetch_url
 from translation.errors import EngineError
 
 MAX_UNPACKED_BYTES = 4_000_000_000
@@ -39,6 +42,44 @@ class ArgosPackage:
     def tokenizer(self) -> Path:
         """The SentencePiece model of both languages."""
         return self.folder / "sentencepiece.model"
+
+
+def fetched(sha256: str, url: str | None, index: str | None, pair: tuple[str, str], downloads: Downloads) -> Path:
+    """The archive of a pinned sha256, from its address or by an index of packages; from the cache where it is there.
+
+    Raises:
+        EngineError: the index is none, or knows no package of the pair.
+        DownloadError: nothing can be fetched, or what was fetched has another sha256.
+    """
+
+    def fetch(target: Path) -> None:
+        errors = []
+        for address in [url] if url is not None else _links(index or "", pair):
+            try:
+                return fetch_url(address, target)
+            except DownloadError as error:
+                errors.append(str(error))
+        raise DownloadError("; ".join(errors))
+
+    return downloads.file(sha256, f"{sha256[:16]}.argosmodel", url or f"the package {'→'.join(pair)} of {index}", fetch)
+
+
+def _links(index: str, pair: tuple[str, str]) -> list[str]:
+    """Web addresses of the newest package of a pair; index records name several, IPFS among them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index.json"
+        fetch_url(index, path)
+        try:
+            records = [record for record in json.loads(path.read_text(encoding="utf-8")) if (record.get("from_code"), record.get("to_code")) == pair]
+        except (ValueError, AttributeError, TypeError) as error:
+            raise EngineError(f"{index} is not an index of Argos packages ({error}); a JSON list of records is expected") from error
+    if not records:
+        raise EngineError(f"{index} knows no package {pair[0]}→{pair[1]}; look at translation.engine.source_code and target_code")
+    newest = max(records, key=lambda record: [int(part) for part in re.findall(r"\d+", str(record.get("package_version", "0")))])
+    links = [link for link in newest.get("links", []) if isinstance(link, str) and link.startswith(("https://", "http://", "file:"))]
+    if not links:
+        raise EngineError(f"{index} gives no web address for {pair[0]}→{pair[1]}; fetch the package yourself and set translation.engine.argos.package")
+    return links
 
 
 def unpack(archive: Path, cache: Path, source_code: str, target_code: str, sha256: str | None = None) -> ArgosPackage:

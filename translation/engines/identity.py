@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from translation.engines.engine import EngineChoice, Translation
+from translation.engines.engine import EngineChoice, Translation, in_slices
 
 IDENTITY = EngineChoice(kind="identity", package="identity 1", parameters=(), deterministic=True)
 """The only choice of this engine."""
@@ -12,6 +12,9 @@ IDENTITY = EngineChoice(kind="identity", package="identity 1", parameters=(), de
 
 class IdentityEngine:
     """Gives back what it gets."""
+
+    def batches(self, sentences: Sequence[str]) -> list[list[str]]:
+        return in_slices(sentences, 10_000)
 
     def translate(self, sentences: Sequence[str]) -> list[Translation]:
         return [Translation(sentence) for sentence in sentences]

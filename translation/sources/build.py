@@ -6,15 +6,14 @@ import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any
 
 from foundation.execution import Engine, run_shards
 from foundation.language.sentences import SentenceSettings
 from foundation.language.source_language import SourceCleaning, SourceTasks
-from foundation.stages import Stage, StageContext, StageError, StageReport, StageSetup
+from foundation.stages import Stage, StageContext, StageReport, StageSetup
 from translation.errors import SourceError
+from translation.sections import section
 from translation.settings import SourcesSettings
 from translation.sources.cleaning import Cleaner, SourceLanguage
 from translation.sources.merging import Parts
@@ -28,7 +27,6 @@ _CLEANING = "language.source_cleaning"
 _TASKS = "language.source_tasks"
 FEW_BYTES = 64_000_000
 """Files that together hold no more are read at once by this process: other processes or machines would only be waited for."""
-M = TypeVar("M", bound=BaseModel)
 
 
 def source_stages() -> tuple[Stage, ...]:
@@ -71,7 +69,7 @@ def build_source(context: StageContext, *, kind: Kind) -> StageReport:
         SourceError: a file or a row cannot be used, or no row is left.
         NotStaged, LocationError: a set cannot be reached.
     """
-    settings = _section(context, _SOURCES, SourcesSettings)
+    settings = section(context, _SOURCES, SourcesSettings)
     files = row_files(settings, context.data, context.downloads, kind)
     engine = Engine() if _are_few(files) else context.engine
     reader = Reader(kind, settings, _language(context), context.seed, min(engine.tasks_at_once, len(files)))
@@ -109,26 +107,19 @@ def _are_few(files: list[RowFile]) -> bool:
 
 
 def _language(setup: StageSetup) -> SourceLanguage:
-    return SourceLanguage(_section(setup, _SENTENCES, SentenceSettings), _section(setup, _CLEANING, SourceCleaning), _section(setup, _TASKS, SourceTasks))
+    return SourceLanguage(section(setup, _SENTENCES, SentenceSettings), section(setup, _CLEANING, SourceCleaning), section(setup, _TASKS, SourceTasks))
 
 
 def _user_files(setup: StageSetup, *, kind: Kind) -> list[Path]:
-    return [path for _, path in local_files(_section(setup, _SOURCES, SourcesSettings), setup.data, kind)]
+    return [path for _, path in local_files(section(setup, _SOURCES, SourcesSettings), setup.data, kind)]
 
 
 def _facts(setup: StageSetup, *, kind: Kind) -> Mapping[str, Any]:
     """What only the files themselves say: sha256 of sets at addresses that may change; the Hub's are pinned in the settings."""
-    staged = staged_sets(_section(setup, _SOURCES, SourcesSettings), setup.downloads, kind)
+    staged = staged_sets(section(setup, _SOURCES, SourcesSettings), setup.downloads, kind)
     return {address: found.facts() for address, found in staged.items()}
 
 
 def _fetch(setup: StageSetup, *, kind: Kind) -> None:
-    fetch_sets(_section(setup, _SOURCES, SourcesSettings), setup.downloads, kind)
+    fetch_sets(section(setup, _SOURCES, SourcesSettings), setup.downloads, kind)
 
-
-def _section(setup: StageSetup, path: str, kind: type[M]) -> M:
-    """A settings section as the model it must be."""
-    section = setup.settings[path]
-    if not isinstance(section, kind):
-        raise StageError(f"profile section {path} is a {type(section).__name__}, and {kind.__name__} is expected")
-    return section

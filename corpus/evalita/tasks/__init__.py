@@ -1,17 +1,31 @@
-"""All tasks, one module each; a new task is a new module and one line here."""
+"""All tasks, one module each with a tuple ``TASKS``; a new module in this folder is a new task (docs/evalita-tasks.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
 
-from corpus.evalita.task import EvalitaError, Task
-from corpus.evalita.tasks import discotex, erte3, nermud, sentipolc, wic_ita, xcopa
+from corpus.evalita.errors import EvalitaError
+from corpus.evalita.task import Task
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (wic_ita.TASK, nermud.TASK, *sentipolc.TASKS, erte3.TASK, discotex.TASK, xcopa.TASK)
-}
-"""Tasks by name, in the order of their use."""
+
+def _declared() -> Iterator[Task]:
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        yield from importlib.import_module(f"{__name__}.{name}").TASKS
+
+
+def _by_name(tasks: Iterable[Task]) -> dict[str, Task]:
+    found: dict[str, Task] = {}
+    for task in tasks:
+        if task.name in found:
+            raise EvalitaError(f"two tasks have the name {task.name!r}; item and template ids begin with it")
+        found[task.name] = task
+    return found
+
+
+TASKS: dict[str, Task] = _by_name(_declared())
+"""Tasks by name, in the order of their modules' names."""
 
 
 def named(names: Iterable[str]) -> list[Task]:

@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from corpus.evalita.answers import ChoiceAnswer, yes_or_no
-from corpus.evalita.formats import binary, separated, text_of
-from corpus.evalita.metrics import Metric, class_counts, mean_f1
-from corpus.evalita.task import Access, EvalitaError, Item, Split, Task, Wording, majority_class
+from corpus.evalita.answers.choice import ChoiceAnswer, yes_or_no
+from corpus.evalita.baselines import MAJORITY, RANDOM
+from corpus.evalita.errors import EvalitaError
+from corpus.evalita.formats.tables import binary, separated
+from corpus.evalita.formats.text import numbered_lines
+from corpus.evalita.metrics.classification import class_counts, macro_f1, mean_f1_of_fields
+from corpus.evalita.metrics.metric import Metric, of_sums
+from corpus.evalita.task import Access, Item, Split, Task, TaskFile, Wording
 
 FOLDER = "evalita/sentipolc-2016"
 TRAIN = f"{FOLDER}/sentipolc16_officialdistrib_train.csv"
@@ -33,9 +37,8 @@ def rows(files: Mapping[str, Path]) -> Iterator[tuple[Split, str, str, dict[str,
     """Split, tweet id, text and the four scored fields of every tweet."""
     for number, row in separated(files[TRAIN], COLUMNS, ","):
         yield "train", row["idtwitter"], row["text"], _scored(files[TRAIN], number, row)
-    # Not splitlines: a tweet may hold a character (U+0085, U+2028) that it takes for the end of a line.
-    for number, line in enumerate(text_of(files[GOLD]).removesuffix("\n").split("\n"), start=1):
-        match = GOLD_ROW.fullmatch(line.removesuffix("\r"))
+    for number, line in numbered_lines(files[GOLD]):
+        match = GOLD_ROW.fullmatch(line)
         if match is None:
             raise EvalitaError(f"{files[GOLD]}, row {number}: expected eight quoted numbers and a quoted text, found {line[:80]!r}")
         values = dict(zip(COLUMNS, match.groups(), strict=True))
@@ -47,11 +50,11 @@ def _scored(path: Path, number: int, row: Mapping[str, str]) -> dict[str, int]:
 
 
 def reader(name: str, label: Callable[[Mapping[str, int]], Any]) -> Callable[[Mapping[str, Path]], Iterator[Item]]:
-    """A reader of one sub-task; the sub-tasks of a tweet share its group."""
+    """A reader of one sub-task; the tweet is the group, in every set that holds it (IronITA took 1,853 of them)."""
 
     def read(files: Mapping[str, Path]) -> Iterator[Item]:
         for split, tweet, text, scored in rows(files):
-            yield Item(f"{name}/{tweet}", split, f"sentipolc-2016/{tweet}", {"text": text}, label(scored), LICENCE)
+            yield Item(f"{name}/{tweet}", split, f"tweet/{tweet}", {"text": text}, label(scored), LICENCE)
 
     return read
 
@@ -66,77 +69,83 @@ def polarity_counts(_fields: Mapping[str, Any], gold: str, prediction: str | Non
 def _task(name: str, title: str, label: Callable[[Mapping[str, int]], Any], metric: Metric, wordings: tuple[Wording, ...]) -> Task:
     return Task(
         name=name,
-        title=title,
-        files=(TRAIN, GOLD),
+        title=f"SENTIPOLC (EVALITA 2016), {title}",
+        files=(
+            TaskFile(TRAIN, "2853e9c0abb10e17e95b4c2c137c1b2285ae8daae8872e80362c3f3c2638e2d7"),
+            TaskFile(GOLD, "851243329a219f1b1ae46d3c989cdc2d9a119d82e049140938a44e018fe9bcb7"),
+        ),
         read=reader(name, label),
         wordings=wordings,
-        metric=metric,
+        metrics=(metric,),
         texts=lambda fields: (fields["text"],),
-        baseline=majority_class,
-        baseline_name="most frequent training class",
+        baselines=(MAJORITY, RANDOM),
         licences=(LICENCE,),
         access=Access("open", "https://github.com/evalita2016/data"),
         source="evalita2016/data",
         revision="dad1265a",
+        rows={"train": 7410, "test": 2000},
     )
 
 
-_BINARY = Metric("mean_f1", class_counts((0, 1)), mean_f1)
+def _own(name: str, instruction: str, answer: ChoiceAnswer, given: str = "{text}") -> Wording:
+    return Wording(name=name, source="Transumanza", instruction=instruction, input=given, answer=answer)
+
+
+_POLARITY = (
+    _own(
+        "own",
+        "Indica il sentimento del tweet con una sola parola: positivo, negativo, misto se esprime l'uno e l'altro, neutro se non ne esprime alcuno.",
+        ChoiceAnswer({"positive": "positivo", "negative": "negativo", "mixed": "misto", "neutral": "neutro"}),
+    ),
+    Wording(
+        name="evalita-llm",
+        source="Evalita-LLM, sa prompt 2 (arXiv 2502.02289; lm-evaluation-harness@4e7e0d47f)",
+        instruction="Devi svolgere un compito di analisi del sentiment.",
+        input="Qual è il sentiment espresso nel seguente tweet: '{text}'?",
+        answer=ChoiceAnswer({"positive": "Positivo", "negative": "Negativo", "neutral": "Neutrale", "mixed": "Misto"}),
+        names_labels=False,
+    ),
+    _own(
+        "own-two-questions",
+        "Il tweet esprime un sentimento positivo? E ne esprime uno negativo? Rispondi alle due domande nell'ordine: «sì, no», «no, sì», «sì, sì» oppure «no, no».",
+        ChoiceAnswer({"positive": "sì, no", "negative": "no, sì", "mixed": "sì, sì", "neutral": "no, no"}),
+        "Tweet: {text}",
+    ),
+)
+_SUBJECTIVITY = (
+    _own("own", "Il tweet esprime un'opinione o uno stato d'animo di chi lo scrive? Rispondi sì o no.", yes_or_no()),
+    _own("own-class", "Il testo è soggettivo oppure oggettivo? Rispondi con una sola parola.", yes_or_no(words=("soggettivo", "oggettivo")), "Testo: {text}"),
+    _own(
+        "own-statement",
+        "Leggi il tweet e di' se l'affermazione che segue è vera. Rispondi soltanto vero oppure falso.",
+        yes_or_no(words=("vero", "falso")),
+        "Tweet: {text}\nAffermazione: l'autore esprime un parere o un sentimento personale.",
+    ),
+)
+_IRONY = (
+    _own("own", "Il tweet è ironico? Rispondi sì o no.", yes_or_no()),
+    _own(
+        "own-class",
+        "Chi scrive intende ciò che dice oppure fa dell'ironia? Rispondi con una sola parola: letterale oppure ironico.",
+        yes_or_no(words=("ironico", "letterale")),
+        "Testo: {text}",
+    ),
+    _own(
+        "own-statement",
+        "Leggi il tweet e di' se l'affermazione che segue è vera. Rispondi soltanto vero oppure falso.",
+        yes_or_no(words=("vero", "falso")),
+        "Tweet: {text}\nAffermazione: l'autore usa l'ironia.",
+    ),
+)
 
 TASKS = (
     _task(
         "sentipolc_polarity",
-        "SENTIPOLC (EVALITA 2016), polarity",
+        "polarity",
         lambda scored: POLARITY[scored["opos"], scored["oneg"]],
-        Metric("mean_f1_opos_oneg", polarity_counts, mean_f1),
-        (
-            Wording(
-                name="own",
-                source="Transumanza",
-                instruction=(
-                    "Indica il sentimento del tweet con una sola parola: positivo, negativo, misto se esprime l'uno e l'altro, neutro se non ne esprime alcuno."
-                ),
-                input="{text}",
-                answer=ChoiceAnswer({"positive": "positivo", "negative": "negativo", "mixed": "misto", "neutral": "neutro"}),
-            ),
-            Wording(
-                name="evalita-llm",
-                source="Evalita-LLM, sa prompt 2 (arXiv 2502.02289; lm-evaluation-harness@4e7e0d47f)",
-                instruction="Devi svolgere un compito di analisi del sentiment.",
-                input="Qual è il sentiment espresso nel seguente tweet: '{text}'?",
-                answer=ChoiceAnswer({"positive": "Positivo", "negative": "Negativo", "neutral": "Neutrale", "mixed": "Misto"}),
-                names_labels=False,
-            ),
-        ),
+        Metric("mean_f1_opos_oneg", polarity_counts, of_sums(mean_f1_of_fields(2))),
+        _POLARITY,
     ),
-    _task(
-        "sentipolc_subjectivity",
-        "SENTIPOLC (EVALITA 2016), subjectivity",
-        lambda scored: scored["subj"],
-        _BINARY,
-        (
-            Wording(
-                name="own",
-                source="Transumanza",
-                instruction="Il tweet esprime un'opinione o uno stato d'animo di chi lo scrive? Rispondi sì o no.",
-                input="{text}",
-                answer=yes_or_no(),
-            ),
-        ),
-    ),
-    _task(
-        "sentipolc_irony",
-        "SENTIPOLC (EVALITA 2016), irony",
-        lambda scored: scored["iro"],
-        _BINARY,
-        (
-            Wording(
-                name="own",
-                source="Transumanza",
-                instruction="Il tweet è ironico? Rispondi sì o no.",
-                input="{text}",
-                answer=yes_or_no(),
-            ),
-        ),
-    ),
+    _task("sentipolc_subjectivity", "subjectivity", lambda scored: scored["subj"], macro_f1((0, 1)), _SUBJECTIVITY),
+    _task("sentipolc_irony", "irony", lambda scored: scored["iro"], macro_f1((0, 1)), _IRONY),
 )

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from corpus.evalita.answers import ChoiceAnswer
-from corpus.evalita.formats import json_lines
-from corpus.evalita.metrics import ACCURACY
-from corpus.evalita.task import Access, EvalitaError, Item, Split, Task, Wording, majority_class
+from corpus.evalita.answers.choice import ChoiceAnswer
+from corpus.evalita.baselines import MAJORITY, RANDOM
+from corpus.evalita.errors import EvalitaError
+from corpus.evalita.formats.json_lines import json_lines
+from corpus.evalita.metrics.classification import accuracy
+from corpus.evalita.task import Access, Item, Split, Task, TaskFile, Wording
 
 FILES: dict[Split, str] = {"train": "evalita/xcopa/data/it/val.it.jsonl", "test": "evalita/xcopa/data/it/test.it.jsonl"}
 COLUMNS: dict[str, type] = {"premise": str, "choice1": str, "choice2": str, "question": str, "label": int, "idx": int}
@@ -38,27 +40,33 @@ def prompt_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fields, "relation": RELATIONS[fields["question"]]}
 
 
-TASK = Task(
-    name="xcopa",
-    title="XCOPA, Italian",
-    files=tuple(FILES.values()),
-    read=read,
-    wordings=(
-        Wording(
-            name="own",
-            source="Transumanza",
-            instruction="Quale delle due frasi, A o B, è {relation} più plausibile della premessa? Rispondi A o B.",
-            input="Premessa: {premise}\nA: {choice1}\nB: {choice2}",
-            answer=ChoiceAnswer({0: "A", 1: "B"}),
+TASKS = (
+    Task(
+        name="xcopa",
+        title="XCOPA, Italian",
+        files=(
+            TaskFile(FILES["train"], "f8389021d6595ef994ed8ff163dfddbcc3f5473b4e7b4803745fb98a7ecd1031"),
+            TaskFile(FILES["test"], "33564a0dbefc9ff3a7dc868d9a9718d7aaaf7fb136879ae4d2ba022f311f8a88"),
         ),
+        read=read,
+        wordings=(
+            Wording(
+                name="own",
+                source="Transumanza",
+                instruction="Quale delle due frasi, A o B, è {relation} più plausibile della premessa? Rispondi A o B.",
+                input="Premessa: {premise}\nA: {choice1}\nB: {choice2}",
+                answer=ChoiceAnswer({0: "A", 1: "B"}),
+            ),
+        ),
+        metrics=(accuracy(),),
+        texts=lambda fields: (fields["premise"], fields["choice1"], fields["choice2"]),
+        baselines=(MAJORITY, RANDOM),
+        licences=("CC-BY-4.0",),
+        access=Access("open", "https://github.com/cambridgeltl/xcopa"),
+        source="cambridgeltl/xcopa",
+        revision="e2e9d7f1",
+        prompt_fields=prompt_fields,
+        rows={"train": 100, "test": 500},
+        evaluation_only=True,
     ),
-    metric=ACCURACY,
-    texts=lambda fields: (fields["premise"], fields["choice1"], fields["choice2"]),
-    baseline=majority_class,
-    baseline_name="most frequent training class",
-    licences=("CC-BY-4.0",),
-    access=Access("open", "https://github.com/cambridgeltl/xcopa"),
-    source="cambridgeltl/xcopa",
-    revision="e2e9d7f1",
-    prompt_fields=prompt_fields,
 )

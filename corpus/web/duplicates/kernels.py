@@ -5,11 +5,12 @@ Imported by functions only: numba takes half a second to load.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from foundation.execution.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def root(parents: np.ndarray, row: int) -> int:
     """The smallest row of a row's set; halves the path on its way."""
     while parents[row] != row:
@@ -18,7 +19,7 @@ def root(parents: np.ndarray, row: int) -> int:
     return row
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def join(parents: np.ndarray, firsts: np.ndarray, seconds: np.ndarray) -> int:
     """Join the sets of each pair, the smaller root staying; returns how many pairs were in two sets before."""
     joined = 0
@@ -30,7 +31,7 @@ def join(parents: np.ndarray, firsts: np.ndarray, seconds: np.ndarray) -> int:
     return joined
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def flatten(parents: np.ndarray, sizes: np.ndarray) -> None:
     """Point every row at its root, and count each root's rows."""
     for row in range(len(parents)):
@@ -38,7 +39,7 @@ def flatten(parents: np.ndarray, sizes: np.ndarray) -> None:
         sizes[parents[row]] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _similar(one: np.ndarray, other: np.ndarray, allowed: int) -> bool:
     """Whether at most ``allowed`` values differ."""
     different = 0
@@ -49,7 +50,7 @@ def _similar(one: np.ndarray, other: np.ndarray, allowed: int) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def link_buckets(signatures: np.ndarray, starts: np.ndarray, ends: np.ndarray, allowed: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Pairs that join the similar members of each bucket; buckets are stretches of ``signatures``.
 
@@ -75,7 +76,7 @@ def link_buckets(signatures: np.ndarray, starts: np.ndarray, ends: np.ndarray, a
     return firsts[:found], seconds[:found], compared
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def link_neighbours(
     signatures: np.ndarray, members: np.ndarray, parents: np.ndarray, window: int, new: int, allowed: int
 ) -> tuple[np.ndarray, np.ndarray, int]:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from corpus.web.errors import WebCorpusError
-from foundation.settings import Settings
+from foundation.settings import Settings, load_yaml
 
 CRAWLERS_FILE = Path(__file__).with_name("ai_crawlers.yaml")
 
@@ -35,7 +35,7 @@ def ai_crawlers() -> dict[str, AiCrawler]:
         WebCorpusError: the file is unreadable, a field is missing, or a token is given twice.
     """
     try:
-        document: Any = yaml.safe_load(CRAWLERS_FILE.read_text(encoding="utf-8"))
+        document: Any = load_yaml(CRAWLERS_FILE.read_text(encoding="utf-8"))
         entries = [AiCrawler(**entry) for entry in document["crawlers"]]
     except (OSError, KeyError, TypeError, ValidationError, yaml.YAMLError) as error:
         raise WebCorpusError(f"{CRAWLERS_FILE} is no list of crawlers: {error}") from error

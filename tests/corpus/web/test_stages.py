@@ -12,14 +12,17 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from corpus.web.document_build import LOSSES
 from corpus.web.errors import WebCorpusError
 from corpus.web.extraction import Extracted, PageExtractor
-from corpus.web.report import dropped_examples, waterfall
+from corpus.web.report import CorpusVersions, ReportSettings, corpus_report
 from corpus.web.settings import DecisionSettings, SnapshotSettings, WebSettings
 from corpus.web.stages import stages
 from corpus.web.story import JudgedSnapshot, StorySettings, why
+from foundation.language.settings import LanguageSettings
+from foundation.settings import PROFILES_ROOT
 from foundation.stages import Stage, StageResult
 
 SNAPSHOT = "SAMPLE-2026-01"
@@ -69,10 +72,7 @@ def test_the_whole_line(
     noai = documents.read("documents").filter(pl.col("url").str.ends_with("concerti.html"))
     assert noai["noai"].to_list() == [True] and noai["html_language"].to_list() == ["it"]
 
-    steps = waterfall({SNAPSHOT: documents}, clean)
-    assert steps[0] == ("records", documents.statistics["records"]) and steps[-1][1] == text.height
-    examples = dropped_examples(clean, {SNAPSHOT: documents}, n=5)
-    assert len(examples) == 5 and all(row["reason"] and row["text"] for row in examples)
+    check_report(line, web, sections)
     story = why("https://www.quaderni-di-scuola.example/storia/mulini.html", {SNAPSHOT: documents}, clean)
     assert [(row["kept"], row["reason"]) for row in story] == [(False, "benchmark_overlap")]
     judged = {SNAPSHOT: JudgedSnapshot(documents, line["signals"].published, line["decisions"].published)}
@@ -84,6 +84,30 @@ def test_the_whole_line(
     graph = (*stages(web), benchmark_stage)
     assert stage_runner(graph, sections, "clean_corpus").reused
     assert line["clean_corpus"].record.observations["missing_snapshots"] == []
+
+
+def check_report(line: dict[str, StageResult], web: WebSettings, sections: Mapping[str, Any]) -> None:
+    """The report's figures are those of the tables, every step leads to the next, and each value stands on the wrong side of its threshold."""
+    by_snapshot = ({SNAPSHOT: line[asset].published} for asset in ("documents", "signals", "decisions"))
+    clean, decided = line["clean_corpus"].published, line["decisions"].published.statistics
+    names = LanguageSettings(**yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8"))).mentions
+    asked = ReportSettings("smoke", "Italian", web.decisions, sections["language.identification"], web.clean.personal_data, names, 1)
+    report = corpus_report(CorpusVersions((SNAPSHOT,), *by_snapshot, clean), asked)
+    left = 0
+    for step in report.waterfall.steps:
+        left = step.pages if step.name == "records" else left - step.pages if step.kind == "loss" else left
+        assert step.kind == "loss" or left == step.pages, step
+    assert report.waterfall.steps[0].pages == line["documents"].published.statistics["records"] and left == clean.rows
+    assert sum(split.tokens for split in report.waterfall.splits) == clean.statistics["kept_words"]
+    assert report.drops is not None and report.remarks == ()
+    assert {rule.rule: rule.failing for rule in report.drops.rules} == decided["failed_rules"]
+    assert {rule.rule: rule.first for rule in report.drops.rules if rule.first} == decided["first_failed"]
+    assert set(report.idle_rules).isdisjoint(decided["failed_rules"]) and report.mentions is not None and report.mentions.before.documents == line["documents"].published.rows
+    for page in report.dropped.pages:
+        side = re.fullmatch(r"\w+ (at least|at most) ([\d.]+).*", page.threshold)
+        if side:
+            assert float(page.value) < float(side[2]) if side[1] == "at least" else float(page.value) > float(side[2]), page
+        assert page.text and page.snapshot == SNAPSHOT
 
 
 def check_stories(clean: Any, tell: Callable[[str], list[dict[str, Any]]]) -> None:

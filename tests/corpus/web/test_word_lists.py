@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from corpus.web.bad_words import BadWordFinder, BadWords, WordHits, read_word_list
@@ -14,15 +17,20 @@ from corpus.web.classifiers import resolve_classifiers
 from corpus.web.errors import WebCorpusError
 from corpus.web.judging import columns_for, judge
 from corpus.web.rules import RuleSet, load_rules
-from corpus.web.settings import ClassifierSettings, SignalSettings
+from corpus.web.settings import ClassifierSettings, SignalSettings, WebSettings
+from corpus.web.signal_inputs import files, word_lists
 from corpus.web.signals import SignalRun, make_meter, signal_table
+from corpus.web.stages import stages
 from corpus.web.vocabulary import RUN
+from dagster_project.profile import load_profile
 from foundation.language.mojibake import mojibake
 from foundation.language.settings import LanguageSettings
-from foundation.settings import PROFILES_ROOT, file_sha256
+from foundation.settings import PROFILES_ROOT, content_of, file_sha256
 from foundation.sources.data import DataFolder
-from foundation.sources.downloads import DownloadError, Downloads
+from foundation.sources.downloads import DownloadError, Downloads, NotStaged
+from foundation.stages import StageSetup
 
+SHIPPED = "words/obscene_ita.txt"
 LISTS = {"it": ("pesce", "sega", "nave scuola", "zozzo", "lurido", "sozzo"), "en": ("sega", "s&m", "☠")}
 
 
@@ -59,6 +67,123 @@ def test_the_published_lists_can_be_read(shared_data: Path) -> None:
     if not folder.is_dir():
         pytest.skip("needs LDNOOBW's lists in shared/data/wordlists/ldnoobw")
     assert (len(read_word_list(folder / "it")), len(read_word_list(folder / "en"))) == (168, 403)
+
+
+def test_lines_before_the_first_word_may_say_where_a_list_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("\ufeff# A list.\n#\n\n# CC0-1.0\nPesce\n#sega\n", encoding="utf-8")
+    assert read_word_list(path) == ("pesce", "#sega")
+    path.write_text("# nothing else\n", encoding="utf-8")
+    with pytest.raises(WebCorpusError, match="is empty"):
+        read_word_list(path)
+
+
+# -- where lists come from
+
+
+def setup_of(lists: Mapping[str, Any], tmp_path: Path, offline: bool = False) -> StageSetup:
+    """What a stage knows that measures with these lists; a user's folder and an empty cache below ``tmp_path``."""
+    data = DataFolder(tmp_path / "data")
+    (tmp_path / "data").mkdir(exist_ok=True)
+    sections = {"corpus.web.signals": SignalSettings(word_lists=lists)}
+    return StageSetup(sections, data, Downloads(tmp_path / "cache", offline), None, 1)
+
+
+def test_a_list_is_a_file_of_the_user_or_of_the_project_or_fetched(tmp_path: Path) -> None:
+    own, fetched = tmp_path / "own", tmp_path / "fetched"
+    for path, word in ((own, "uno"), (fetched, "due")):
+        path.write_text(f"{word}\n", encoding="utf-8")
+    pinned = {"url": fetched.as_uri(), "sha256": file_sha256(fetched)}
+    lists = {"absolute": str(own), "below": "lists/it", "project": SHIPPED, "pinned": pinned, "none": None}
+    setup = setup_of(lists, tmp_path)
+    with pytest.raises(WebCorpusError, match=r"word_lists: below: there is no file lists/it; name a path below .*data \(TRANSUMANZA_DATA\)"):
+        word_lists(setup)
+    (tmp_path / "data" / "lists").mkdir()
+    (tmp_path / "data" / "lists" / "it").write_text("tre\n", encoding="utf-8")
+    found = word_lists(setup)
+    assert found == {"absolute": ("uno",), "below": ("tre",), "pinned": ("due",), "project": read_word_list(PROFILES_ROOT / SHIPPED)}
+    assert set(files(setup)) == {own, tmp_path / "data" / "lists" / "it", PROFILES_ROOT / SHIPPED}  # what is fetched counts by its sha256
+    assert word_lists(setup_of({"pinned": pinned}, tmp_path, offline=True)) == {"pinned": ("due",)}
+    assert word_lists(setup_of({"none": None}, tmp_path)) is None
+
+
+def test_fetch_stages_pinned_lists_and_refuses_others(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("uno\n", encoding="utf-8")
+    pinned = {"url": path.as_uri(), "sha256": file_sha256(path)}
+    with pytest.raises(NotStaged, match="run `transumanza fetch`"):
+        word_lists(setup_of({"it": pinned}, tmp_path, offline=True))
+    fetch = next(stage.fetch for stage in stages(WebSettings()) if stage.asset == "signals")
+    assert fetch is not None
+    fetch(setup_of({"it": pinned}, tmp_path))
+    assert word_lists(setup_of({"it": pinned}, tmp_path, offline=True)) == {"it": ("uno",)}
+    with pytest.raises(DownloadError, match="is pinned"):
+        word_lists(setup_of({"it": {**pinned, "sha256": "0" * 64}}, tmp_path))
+    with pytest.raises(ValidationError, match="sha256"):
+        SignalSettings(word_lists={"it": {"url": path.as_uri()}})
+
+
+def test_what_counts_of_a_list_does_not_depend_on_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file below TRANSUMANZA_DATA counts as a user file; one of the same name where the command runs is another one."""
+    settings = SignalSettings.model_validate({"word_lists": {"it": "lists/it", "own": SHIPPED}})
+    before = content_of(settings)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "it").write_text("uno\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert content_of(settings) == before
+    assert before["word_lists"] == {"it": "lists/it", "own": f"sha256:{file_sha256(PROFILES_ROOT / SHIPPED)}"}
+
+
+# -- the project's own list
+
+
+def test_the_language_file_names_a_list_that_every_profile_measures_with() -> None:
+    for profile in ("smoke", "demo"):
+        signals = load_profile(profile, []).profile.corpus.web.signals
+        assert signals.word_lists == {"obscene_ita": PROFILES_ROOT / SHIPPED}
+    without = load_profile("smoke", ["corpus.web.signals.word_lists={obscene_ita: null, it: wordlists/ldnoobw/it}"])
+    assert without.profile.corpus.web.signals.word_lists == {"it": PurePosixPath("wordlists/ldnoobw/it")}
+
+
+def test_the_shipped_list_holds_no_everyday_word() -> None:
+    words = read_word_list(PROFILES_ROOT / SHIPPED)
+    (rule,) = [rule for rule in load_rules(PROFILES_ROOT / "rules" / "transumanza.yaml").documents if rule.id == "bad_words"]
+    more = {"anale", "imbecille", "cornuto", "bordello", "pippa", "porco", "porca", "zoccola", "frocio", "checca", "recchione", "terrone", "sexy", "suck", "rectum", "semen"}
+    assert 40 <= len(words) <= 80 and not set(words) & (more | set(rule.ignoring))
+
+
+def test_rules_on_bad_words_have_a_value_by_the_shipped_list(language: LanguageSettings) -> None:
+    listed = read_word_list(PROFILES_ROOT / SHIPPED)
+    meter = make_meter(SignalRun(SignalSettings(), language.words, language.phrases, {"obscene_ita": listed}))
+    texts = [f"{FILL} una frase qualunque.", f"{FILL} {' '.join(listed[:4])}."]
+    table = pl.from_arrow(signal_table([(str(place), text) for place, text in enumerate(texts)], meter))
+    assert isinstance(table, pl.DataFrame)
+    rows = table.with_columns(language_score=pl.lit(0.9), target_language=pl.lit(value=True))
+    for name in ("transumanza", "clean_mc4_it"):
+        found = judge(rows, load_rules(PROFILES_ROOT / "rules" / f"{name}.yaml"), "research")
+        assert "bad_words" not in found.unmeasured
+        assert ["bad_words" in failed for failed in found.rows["failed_rules"].to_list()] == [False, True]
+
+
+def test_clean_mc4_it_judges_by_ldnoobw_from_the_data_folder(shared_data: Path, language: LanguageSettings, tmp_path: Path) -> None:
+    """The example in its comments; Wikinews passages hold no word of the shipped list, and one in eight holds one of LDNOOBW."""
+    if not (shared_data / "wordlists" / "ldnoobw").is_dir():
+        pytest.skip("needs LDNOOBW's lists in shared/data/wordlists/ldnoobw")
+    rules = load_rules(PROFILES_ROOT / "rules" / "clean_mc4_it.yaml")
+    example = "".join(line.removeprefix("#") for line in (PROFILES_ROOT / "rules" / "clean_mc4_it.yaml").read_text(encoding="utf-8").splitlines(True) if line.startswith("#   "))
+    named = yaml.safe_load(example)["corpus"]["web"]["signals"]["word_lists"]
+    sentences = (shared_data / "evalita/kind-nermud/evalita-2023/WN_test.tsv").read_text(encoding="utf-8").strip().split("\n\n")
+    words = [" ".join(line.split("\t")[0] for line in sentence.split("\n")) for sentence in sentences]
+    passages = [(f"{start:06d}", " ".join(words[start : start + 10])) for start in range(0, len(words), 10)]
+    dropped = {}
+    for lists in (named, {"obscene_ita": SHIPPED}):
+        setup = StageSetup({"corpus.web.signals": SignalSettings(word_lists=lists)}, DataFolder(shared_data), Downloads(tmp_path), None, 1)
+        meter = make_meter(SignalRun(SignalSettings(), language.words, language.phrases, word_lists(setup)))
+        table = pl.from_arrow(signal_table(passages, meter))
+        assert isinstance(table, pl.DataFrame)
+        failed = judge(table.with_columns(target_language=pl.lit(value=True)), rules, "research").rows["failed_rules"].to_list()
+        dropped[len(lists)] = sum("bad_words" in rules for rules in failed) / len(passages)
+    assert dropped[1] == 0 and 0.05 < dropped[3] < 0.25
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""How values are written as answers and strictly read back, one kind of answer a module."""

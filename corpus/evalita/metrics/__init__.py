@@ -1,0 +1,1 @@
+"""Official metrics: evidence of each item, and the number that items give together."""
