@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,13 @@ from dagster_project.factory import Factory
 from dagster_project.profile import Profile
 from foundation.stages import Stage, config_of, setup_of
 from foundation.store import BuildRecord, NotPublished
+from translation.cost import translation_cost
+from translation.row_shards import Kind
 
 RATES = Path(__file__).with_name("rates.yaml")
+TRANSLATED: Mapping[str, Kind] = {"translated_chats": "chats", "translated_instructions": "instructions"}
+SAMPLE_CHARACTERS: Mapping[Kind, int] = {"chats": 500, "instructions": 230}
+"""Characters of a row of the samples of this project, which are shorter than published sets."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,24 @@ def estimates(factory: Factory) -> list[Estimate]:
     found = []
     for stage in factory.stages.values():
         records = _measured(stage, factory)
-        found.append(_from_records(stage, records, factory) if records else _from_rates(stage, rates, quantities, factory))
+        estimate = _from_records(stage, records, factory) if records else _from_rates(stage, rates, quantities, factory)
+        found.append(estimate if records else _translation(estimate, quantities, factory))
     return found
+
+
+def _translation(estimate: Estimate, quantities: Mapping[str, float], factory: Factory) -> Estimate:
+    """The estimate of a translated set by its engine, sentences and tokens; any other as it is."""
+    kind = TRANSLATED.get(estimate.asset)
+    if kind is None or not quantities[kind]:
+        return estimate
+    source = _measured(factory.stages[f"source_{kind}"], factory)
+    rows, characters = quantities[kind], None
+    if source:
+        rows, characters = (float(source[0].statistics[name]) for name in ("rows", "characters"))
+    elif factory.data.root is None:
+        characters = rows * SAMPLE_CHARACTERS[kind]
+    cost = translation_cost(kind, rows, factory.loaded.profile.translation.engine, factory.data, characters)
+    return replace(estimate, core_hours=cost.core_hours, gpu_hours=cost.gpu_hours, basis=f"{rows:,.0f} {kind}: {cost.basis}")
 
 
 @dataclass(frozen=True)
