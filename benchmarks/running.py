@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,22 @@ def run_side(command: Sequence[str]) -> dict[str, Any]:
     Raises:
         RuntimeError: it failed, with the end of what it said.
     """
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    if run.returncode:
-        raise RuntimeError(f"{' '.join(command[:3])} failed:\n{run.stderr[-2000:]}")
-    return dict(json.loads(run.stdout.strip().splitlines()[-1]))
+    return run_sides([command])[0]
+
+
+def run_sides(commands: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """The JSON objects of processes that run at the same time.
+
+    Raises:
+        RuntimeError: one failed, with the end of what it said.
+    """
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) for command in commands]
+    with ThreadPoolExecutor(len(runs)) as readers:
+        said = list(readers.map(subprocess.Popen.communicate, runs))
+    for command, run, (_, complaint) in zip(commands, runs, said, strict=True):
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(command[:3])} failed:\n{complaint[-2000:]}")
+    return [dict(json.loads(output.strip().splitlines()[-1])) for output, _ in said]
 
 
 def cpu_seconds() -> float:

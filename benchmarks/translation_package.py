@@ -1,8 +1,10 @@
 """A package of the size and form of Argos's own, with weights drawn at random: right for speed, meaningless as a translation.
 
-6 + 6 layers, 512 wide, feed-forward 2048, a vocabulary of 50,000 (argos-train's Transformer), most of it never met here. The output projection is scaled so
-that the likeliest token stands out as it does in a trained model, and the end token's chance grows with the position, so that outputs
-are about as long as real ones. Written with CTranslate2's own specification and installed by argostranslate as it stands.
+6 + 6 layers, 512 wide, feed-forward 2048, a vocabulary of 50,000 (argos-train's Transformer), most of it never met here. All weights
+are random but those of one attention head, which reads the source token at the output's own place: each source token calls for a
+certain other one, every third for two, and the output ends with the source. So the likeliest token stands out, as it does in a trained model;
+among purely random weights near-ties are everywhere, and agreement would measure those. Written with CTranslate2's own specification
+and installed by argostranslate as it stands.
 """
 
 from __future__ import annotations
@@ -17,10 +19,20 @@ import numpy as np
 
 LAYERS, WIDTH, HEADS, HIDDEN, VOCABULARY, POSITIONS = 6, 512, 8, 2048, 50_000, 1_024
 TOP = "translate-en_it-0_0"
-OUTPUT_TOKENS = 28
-"""Where the end token becomes the likeliest."""
-PROJECTION_SCALE = 8.0
-"""Standard deviation of the logits, in nats: the first two of 50,000 then lie some 1.7 nats apart."""
+OUTPUT_PER_SOURCE_TOKEN = 4 / 3
+HEAD = WIDTH // HEADS
+PLACES = slice(WIDTH - HEAD, WIDTH)
+"""Dimensions that carry the place alone: what the reading head compares."""
+CODES = slice(WIDTH - 2 * HEAD, WIDTH - HEAD)
+"""Dimensions that carry a code of the source token alone: what the reading head brings to the output."""
+SHARPNESS = 1.8
+"""Of the reading head's queries and keys: the place it looks for has nearly all the weight, and behind the source's end none stands out."""
+CODE_GAIN = 3.0
+"""Of what the reading head brings: with it a beam's tokens have a mean log-probability of some -0.3 to -1, as those of trained models."""
+CODE_WEIGHT = 0.2
+"""Of the code in the logits."""
+NOISE = 1.0
+"""Standard deviation, in nats, that everything else adds to the logits."""
 
 
 def build(folder: Path, texts: Sequence[str], seed: int = 1) -> Path:
@@ -71,7 +83,7 @@ def _fill(spec: Any, vocabulary: Sequence[str], draw: np.random.Generator) -> No
         target.weight = normal(outputs, inputs, scale=inputs**-0.5 * (0.5 if residual else 1.0))
         target.bias = np.zeros(outputs, np.float32)
         if residual:
-            target.weight[0] = 0  # the first dimension carries the position alone
+            target.weight[CODES] = target.weight[PLACES] = 0
 
     def norm(target: Any) -> None:
         target.gamma, target.beta = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
@@ -83,15 +95,18 @@ def _fill(spec: Any, vocabulary: Sequence[str], draw: np.random.Generator) -> No
             linear(target.linear[1], 2 * WIDTH, WIDTH)
         linear(target.linear[-1], WIDTH, WIDTH, residual=True)
 
-    embedding = normal(len(vocabulary), WIDTH, scale=WIDTH**-0.5)
-    embedding[:, 0] = 0
+    embedding = normal(len(vocabulary), WIDTH, scale=WIDTH**-0.5)  # CTranslate2 multiplies by the root of the width
+    embedding[:, PLACES] = 0
+    written = embedding.copy()
+    written[:, CODES] = 0
     positions = normal(POSITIONS, WIDTH, scale=0.3)
-    positions[:, 0] = 0
-    ends = positions.copy()
-    ends[:, 0] = np.clip((np.arange(POSITIONS) - OUTPUT_TOKENS) * 1.5, -30, 60)
-    for side, encodings in ((spec.encoder, positions), (spec.decoder, ends)):
+    positions[:, CODES] = 0
+    positions[:, PLACES] = normal(POSITIONS, HEAD, scale=1.0)
+    read_from = positions.copy()
+    read_from[:, PLACES] = positions[(np.arange(POSITIONS) / OUTPUT_PER_SOURCE_TOKEN).astype(int), PLACES]
+    for side, tokens, encodings in ((spec.encoder, embedding, positions), (spec.decoder, written, read_from)):
         embeddings = side.embeddings[0] if isinstance(side.embeddings, list) else side.embeddings
-        embeddings.weight = embedding
+        embeddings.weight = tokens
         side.position_encodings.encodings = encodings
         norm(side.layer_norm)
         for layer in side.layer:
@@ -101,13 +116,30 @@ def _fill(spec: Any, vocabulary: Sequence[str], draw: np.random.Generator) -> No
             norm(layer.ffn.layer_norm)
             linear(layer.ffn.linear_0, HIDDEN, WIDTH)
             linear(layer.ffn.linear_1, WIDTH, HIDDEN, residual=True)
-    projection = normal(len(vocabulary), WIDTH, scale=WIDTH**-0.5 * PROJECTION_SCALE)
-    projection[:, 0] = 0
+    _read_source(spec.decoder.layer[-1].attention)
+    projection = normal(len(vocabulary), WIDTH, scale=WIDTH**-0.5 * NOISE)
+    projection[:, CODES] = CODE_WEIGHT * embedding[draw.permutation(len(vocabulary)), CODES] * WIDTH**0.5
+    bias = np.zeros(len(vocabulary), np.float32)
     end = vocabulary.index("</s>")
     projection[end] = 0
-    projection[end, 0] = 6 * PROJECTION_SCALE
-    spec.decoder.projection.weight = projection
-    spec.decoder.projection.bias = np.zeros(len(vocabulary), np.float32)
+    bias[end] = CODE_WEIGHT * HEAD / 2  # between a code and the mean of many, which is what the head brings from behind the source's end
     for name in ("<unk>", "<s>", "<pad>"):
         if name in vocabulary:
-            spec.decoder.projection.bias[vocabulary.index(name)] = -1e4
+            bias[vocabulary.index(name)] = -1e4
+    spec.decoder.projection.weight = projection
+    spec.decoder.projection.bias = bias
+
+
+def _read_source(attention: Any) -> None:
+    """The first head looks at the source token of its own place, and writes that token's code."""
+    query, keys_values, output = attention.linear
+    one = np.eye(HEAD, dtype=np.float32)
+    first = slice(0, HEAD)
+    for weights in (query.weight[first], keys_values.weight[first]):
+        weights[:] = 0
+        weights[:, PLACES] = SHARPNESS * one
+    values = keys_values.weight[WIDTH : WIDTH + HEAD]
+    values[:] = 0
+    values[:, CODES] = CODE_GAIN * one
+    output.weight[:, first] = 0
+    output.weight[CODES, first] = one

@@ -23,14 +23,27 @@ def main() -> None:
     print(json.dumps(run(texts, options)))
 
 
-def _timed(work: Callable[[], Any]) -> dict[str, float]:
+def _timed(work: Callable[[], Any], options: dict[str, Any]) -> dict[str, float]:
     def spent() -> float:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime + usage.ru_stime
 
-    clock, cpu = time.perf_counter(), spent()
+    if options["meet"]:
+        _wait_for_peers(Path(options["meet"]), options["peers"])
+    began, cpu = time.monotonic(), spent()
     work()
-    return {"seconds": time.perf_counter() - clock, "cpu_seconds": spent() - cpu}
+    ended = time.monotonic()  # one clock for all processes of a machine
+    return {"seconds": ended - began, "cpu_seconds": spent() - cpu, "began": began, "ended": ended}
+
+
+def _wait_for_peers(meet: Path, peers: int) -> None:
+    """Until all that measure together have loaded."""
+    (meet / str(os.getpid())).touch()
+    deadline = time.monotonic() + 300
+    while len(list(meet.iterdir())) < peers:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"only {len(list(meet.iterdir()))} of {peers} processes were ready after five minutes")
+        time.sleep(0.01)
 
 
 def _recorded(tokens: dict[str, list[str]], translate_batch: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +72,9 @@ class _Watched:
 def _argos(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     os.environ["ARGOS_COMPUTE_TYPE"] = options["compute_type"]
     os.environ["ARGOS_DEVICE_TYPE"] = options["device"]
-    os.environ["ARGOS_INTRA_THREADS"] = "1"
+    os.environ["ARGOS_INTRA_THREADS"] = str(options["threads"])
+    if options["batch_tokens"] != 32:
+        os.environ["ARGOS_BATCH_SIZE"] = str(options["batch_tokens"])
     os.environ["ARGOS_CHUNK_TYPE"] = "SPACY"
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         os.environ[name] = str(Path(options["folder"]) / name)
@@ -83,7 +98,7 @@ def _argos(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     translation.translate("A first text.")
     tokens: dict[str, list[str]] = {}
     underlying.translator = _Watched(underlying.translator, tokens)
-    measured = _timed(lambda: [translation.translate(text) for text in texts])
+    measured = _timed(lambda: [translation.translate(text) for text in texts], options)
     return {**measured, "tokens": tokens, "output_tokens": sum(len(line) for line in tokens.values())}
 
 
@@ -104,7 +119,7 @@ def _ours(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     tokens: dict[str, list[str]] = {}
     engine._translator = _Watched(engine._translator, tokens)  # the benchmark looks inside; nothing else does
     effort = Effort()
-    measured = _timed(lambda: translate_texts(texts, translator, effort))
+    measured = _timed(lambda: translate_texts(texts, translator, effort), options)
     return {**measured, "tokens": tokens, "output_tokens": sum(len(line) for line in tokens.values()), "sentences": effort.sentences}
 
 
