@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from foundation.language.prompts import render_instruction
 from foundation.language.settings import TemplateSettings
 from foundation.store import TableSpec
 from training.checkpoints import device_of, load_model, load_tokenizer
@@ -17,7 +18,6 @@ from training.errors import TrainingError
 from training.fitting import Progress
 from training.generation import greedy_answers
 from training.settings import EvaluationSettings
-from training.templates import render_instruction
 
 if TYPE_CHECKING:
     import polars as pl
