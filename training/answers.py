@@ -82,10 +82,9 @@ def choose_items(
             continue
         known = set(rows[column])
         if unknown := sorted(set(names) - known):
-            raise TrainingError(f"evalita_instructions has no rows of {column} {unknown[0]!r}; it has {', '.join(sorted(known))}")
+            among = f" among those of {', '.join(sorted(tasks))}" if tasks and column == "wording" else ""
+            raise TrainingError(f"evalita_instructions has no rows of {column} {unknown[0]!r}{among}; it has {', '.join(sorted(known))}")
         rows = rows.filter(rows[column].is_in(sorted(names)))
-    if not rows.height:
-        raise TrainingError(f"evalita_instructions has no rows of tasks {sorted(tasks)} in the wordings {sorted(wordings)}; name fewer")
     chosen: list[dict[str, Any]] = []
     for (_task,), group in rows.group_by(["task"], maintain_order=True):
         by_id = {row["id"]: row for row in group.iter_rows(named=True)}
