@@ -197,7 +197,7 @@ def _language_report() -> Stage:
 def _evalita_answers() -> Stage:
     return Stage(
         asset="evalita_answers",
-        version="1",
+        version="2",
         group="evaluation",
         build=build_evalita_answers,
         sections=("training.evaluation", "language.templates"),
