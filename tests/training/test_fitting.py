@@ -13,8 +13,9 @@ from tqdm import tqdm
 from training.adapters.lora import quantized_with_adapter
 from training.checkpoints import load_model
 from training.errors import TrainingError
-from training.fitting import CHECKPOINT, REPLACED, Fitted, fit, learning_rate, step_rows
+from training.fitting import Fitted, fit, learning_rate, step_rows
 from training.packing import Row
+from training.running.saved_state import CHECKPOINT, REPLACED
 from training.settings import AdaptationSettings, FitSettings
 
 SETTINGS = AdaptationSettings.model_validate(
