@@ -260,12 +260,13 @@ def _gradients(run: _Run, rows: Sequence[Row], targets: int, step: int) -> float
 
     total = torch.zeros((), dtype=torch.float64, device=run.device)
     failed = False
+    averaged = run.ranks.size if run.sharded else 1  # gloo has no plain sum of shares, so the average is made one
     try:
         for start in range(0, len(rows), run.micro_rows):
             batch = collate(rows[start : start + run.micro_rows], run.pad_token, run.device)
             with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=run.settings.compute_dtype == "bfloat16"):
                 loss = run.objective(batch) / targets
-            loss.backward()
+            (loss * averaged).backward()
             total += loss.detach()
     except RuntimeError as error:  # torch.OutOfMemoryError is one, and a CPU raises it plain
         if not _out_of_memory(error):

@@ -26,7 +26,7 @@ from training.fitting import Fitted, Progress, Watch, fit
 from training.loss import causal_model, objective, target_count
 from training.packing import Row, collate
 from training.running.ranks import current_ranks
-from training.running.sharding import sharded_objective, whole_weights
+from training.running.sharding import release, sharded_objective, whole_weights
 from training.settings import FitSettings
 from training.speed import memory_mb
 
@@ -160,6 +160,7 @@ def mean_loss(
             batch = collate([row], pad_token, device)
             nats += float(loss(batch))
             targets += target_count(batch)
+    release(loss)
     return nats / max(targets, 1)
 
 

@@ -61,6 +61,7 @@ class HubBase(Settings):
     repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
     revision: str = Field(description="Commit (40 hex digits): a branch name would change under a fixed fingerprint.", pattern=r"^[0-9a-f]{40}$")
     licence: str
+    parameters: float | None = run_key(None, gt=0, description="How many; only plans read it, before anything is downloaded.")
 
 
 BaseSettings = Annotated[SmolLM2Base | TinyBase | FolderBase | HubBase, Field(discriminator="kind")]
@@ -222,6 +223,14 @@ class TrainingSettings(Settings):
     chat: ChatSettings = Field(default_factory=ChatSettings)
     evalita: EvalitaSettings = Field(default_factory=EvalitaSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+
+    @model_validator(mode="after")
+    def _budget_is_chosen(self) -> TrainingSettings:
+        if isinstance(self.base, FolderBase | HubBase) and "token_budget" not in self.tokens.model_fields_set:
+            raise ValueError(
+                "tokens.token_budget is missing: what training a real base costs follows from it. Set training.tokens.token_budget to so many tokens, or to null for all"
+            )
+        return self
 
     @property
     def one_base(self) -> bool:

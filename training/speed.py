@@ -61,6 +61,11 @@ def workload_of(model: Any, *, full: bool) -> Workload:
     return Workload(passes * base + 6 * adapter, passes * head, 6.0 * width * config.num_hidden_layers)
 
 
+def training_operations(parameters: float, method: str) -> float:
+    """Operations per token of a model known by its size alone: no gradient of the base's weights where an adapter is trained."""
+    return (6.0 if method == "full" else 4.0) * parameters
+
+
 def peak_flops(device: torch.device) -> float:
     """Peak operations a second: the vendor's bf16 figure of a known GPU, else what a large product of matrices reaches here."""
     import torch

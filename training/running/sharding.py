@@ -12,19 +12,24 @@ if TYPE_CHECKING:
 
 
 def sharded_objective(model: Any, chunk_tokens: int, device: torch.device) -> torch.nn.Module:
-    """The objective of a model whose weights this call shares out over the processes, in place; gradients are summed, not averaged."""
+    """The objective of a model whose weights this call shares out over the processes, in place; its gradients are averaged over them."""
     from torch import distributed
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import FSDPModule, fully_shard
+    from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     whole: Any = objective(model, chunk_tokens)
     for part in (*causal_model(model).get_decoder().layers, whole):
         fully_shard(part, mesh=mesh)
-    for module in whole.modules():
-        if isinstance(module, FSDPModule):
-            module.set_gradient_divide_factor(1.0)
     return whole
+
+
+def release(loss: torch.nn.Module) -> None:
+    """After a forward pass without a backward pass: give up the gathered weights, or they would be taken for the shares."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if isinstance(loss, FSDPModule):
+        loss.reshard()
 
 
 def whole_weights(model: PreTrainedModel) -> dict[str, torch.Tensor] | None:
