@@ -39,6 +39,7 @@ from foundation.store import (
     TableSpec,
 )
 from foundation.store.builds import environment, now
+from foundation.store.history import History
 from foundation.store.layout import asset_name
 from foundation.store.lineage import Inputs, upstream_document, versions_of
 from foundation.store.staging import explained_disk_errors
@@ -91,7 +92,10 @@ class StageReport:
 
 @dataclass(frozen=True)
 class StageContext(StageSetup):
-    """What a build function gets: the setup, pinned inputs, a staging folder and a work folder that survives a kill."""
+    """What a build function gets: the setup, pinned inputs, a staging folder and a work folder that survives a kill.
+
+    ``history`` is for gates, which judge a build against earlier ones; what of it enters rows must not change while they stand.
+    """
 
     asset: str
     inputs: Inputs
@@ -99,6 +103,7 @@ class StageContext(StageSetup):
     work: Path
     engine: Engine
     snapshots: tuple[str, ...]
+    history: History
 
     @property
     def workers(self) -> int:
@@ -352,6 +357,7 @@ def _build(
                 work=work,
                 engine=workplace.engine,
                 snapshots=workplace.snapshots,
+                history=History(workplace.store, workplace.profile),
             )
         )
         version = staging.complete(report.statistics)
