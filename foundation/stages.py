@@ -92,10 +92,7 @@ class StageReport:
 
 @dataclass(frozen=True)
 class StageContext(StageSetup):
-    """What a build function gets: the setup, pinned inputs, a staging folder and a work folder that survives a kill.
-
-    ``history`` is for gates, which judge a build against earlier ones; what of it enters rows must not change while they stand.
-    """
+    """What a build function gets: the setup, pinned inputs, a staging folder and a work folder that survives a kill."""
 
     asset: str
     inputs: Inputs

@@ -75,10 +75,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(f"the tokenizer in {folder} cannot be read: {error}") from error
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu", *, dtype: Literal["stored", "float32"] = "float32") -> PreTrainedModel:
+def load_model(
+    folder: Path, device: torch.device | str = "cpu", *, dtype: Literal["stored", "float32"] = "float32", own_logits: bool = False
+) -> PreTrainedModel:
     """A causal language model in evaluation mode.
 
     ``float32`` widens stored 16-bit weights without loss, so that the same file gives the same numbers on any machine.
+    ``own_logits``: the model is only asked for its own logits, so that it may change them as it likes.
 
     Raises:
         CheckpointError: transformers cannot read it, or its logits are not those of its output embeddings.
@@ -98,7 +101,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu", *, dtype: Liter
         )
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"the model in {folder} cannot be read: {error}") from error
-    ready: Any = _ready(model, folder)
+    ready: Any = model.eval() if own_logits else _ready(model, folder)
     return ready.to(device)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from foundation.language.prompts import up_to_stop
+
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,9 +32,11 @@ def greedy_answers(
     max_tokens: int,
     batch: int,
     bar: tqdm | None = None,
+    ends: Sequence[int] = (),
+    stop: Sequence[str] = (),
 ) -> list[str]:
     """The texts of ``generate``, in the order of the prompts."""
-    return [answer.text for answer in generate(model, tokenizer, prompts, max_tokens=max_tokens, batch=batch, bar=bar)]
+    return [answer.text for answer in generate(model, tokenizer, prompts, max_tokens=max_tokens, batch=batch, bar=bar, ends=ends, stop=stop)]
 
 
 def generate(
@@ -43,16 +47,20 @@ def generate(
     max_tokens: int,
     batch: int,
     bar: tqdm | None = None,
+    ends: Sequence[int] = (),
+    stop: Sequence[str] = (),
 ) -> list[Answer]:
     """The most likely continuation of each prompt (token ids), up to an end token or ``max_tokens``; in their order.
 
     Prompts are batched by length, so that little is padded. Padding is masked by place, never by id: a tokenizer may
-    pad with its end token.
+    pad with its end token. ``ends`` are the end tokens (default: the tokenizer's), ``stop`` texts that end an answer too
+    and are no part of it.
     """
     import torch
 
     generator: Any = model
-    ends = end_tokens(model, tokenizer)
+    ending = list(ends) or [tokenizer.eos_token_id]
+    stopping: dict[str, Any] = {"stop_strings": list(stop), "tokenizer": tokenizer} if stop else {}
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     device = next(model.parameters()).device
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
@@ -70,19 +78,21 @@ def generate(
                 do_sample=False,
                 max_new_tokens=max_tokens,
                 use_cache=True,
-                eos_token_id=ends,
+                eos_token_id=ending,
                 pad_token_id=pad,
+                **stopping,
             )
         for index, row in zip(chosen, output[:, width:].tolist(), strict=True):
-            stop = next((place for place, token in enumerate(row) if token in ends), len(row))
-            text = str(tokenizer.decode(row[:stop], skip_special_tokens=True)).strip()
-            answers[index] = Answer(text, stop, stop < len(row))
+            length = next((place for place, token in enumerate(row) if token in ending), len(row))
+            whole = str(tokenizer.decode(row[:length], skip_special_tokens=True))
+            answers[index] = Answer(up_to_stop(whole, stop), length, length < len(row) or any(text in whole for text in stop))
         if bar is not None:
             bar.update(len(chosen))
     return answers
 
 
 def end_tokens(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that end an answer: the tokenizer's, and those that the model's generation settings add (Llama 3 ends turns so)."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    return sorted({tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])} - {None})
+    """The tokens that end an answer: the tokenizer's, and those of the model's generation settings (chat models have several)."""
+    more = model.generation_config.eos_token_id if model.generation_config is not None else None
+    named = more if isinstance(more, list) else [more]
+    return sorted({token for token in (tokenizer.eos_token_id, *named) if token is not None})

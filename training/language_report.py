@@ -18,7 +18,7 @@ from training.evaluation import bootstrap
 from training.evaluation.answer_measures import AnswerJudge, MeasuredAnswer
 from training.evaluation.candidates import Candidate
 from training.fitting import Progress
-from training.generation import generate
+from training.generation import end_tokens, generate
 from training.settings import EvaluationSettings
 from training.templates import render_chat
 
@@ -193,7 +193,8 @@ def report(
                 scores[*candidate.key, text.name] = measure(model, tokenizer, text.passages, settings.window_tokens, bar)
             if candidate.answers and prompts:
                 ids = [prompt_ids(tokenizer, prompt) for prompt in prompts]
-                found = judge.measured(generate(model, tokenizer, ids, max_tokens=settings.answer_tokens, batch=settings.batch, bar=bar))
+                ends = end_tokens(model, tokenizer)
+                found = judge.measured(generate(model, tokenizer, ids, max_tokens=settings.answer_tokens, batch=settings.batch, bar=bar, ends=ends))
                 answers[candidate.name] = dict(zip(prompts, found, strict=True))
             del model
             gc.collect()

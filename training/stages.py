@@ -203,7 +203,7 @@ def _language_report(settings: TrainingSettings) -> Stage:
 def _evalita_answers() -> Stage:
     return Stage(
         asset="evalita_answers",
-        version="1",
+        version="2",
         group="evaluation",
         build=build_evalita_answers,
         sections=("training.evaluation", "language.templates"),

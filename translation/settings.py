@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from foundation.settings import Settings, run_key
+from foundation.sources.chat_completions import without_credentials
 from foundation.sources.locations import RequestSettings
 
 _HUB = re.compile(r"(hf://datasets/[^/@]+/[^/@]+@([0-9a-f]{40}))/(.*[^/])")
@@ -198,9 +199,7 @@ class OpenAISettings(Settings):
     @field_validator("url")
     @classmethod
     def _no_credentials(cls, value: str) -> str:
-        if "@" in value.split("://", 1)[-1].split("/", 1)[0]:
-            raise ValueError("openai.url must not hold a name or a password; put a key into the environment variable that openai.key_variable names")
-        return value
+        return without_credentials(value)
 
 
 class ApertiumSettings(Settings):

@@ -21,7 +21,10 @@ class PastBuild:
 
 @dataclass(frozen=True)
 class History:
-    """The builds of one profile in a store. Builds of other profiles are other lines of work, and no measure for this one."""
+    """The builds of one profile in a store. Builds of other profiles are other lines of work, and no measure for this one.
+
+    Gates judge a build against these; what enters rows must not change later (``builds`` with ``before``).
+    """
 
     store: Store
     profile: str
@@ -45,6 +48,12 @@ class History:
             if record.data_version not in found and not published.damage():
                 found[record.data_version] = PastBuild(record, published)
         return list(found.values())
+
+    def last_passed(self, asset: str, partition: str | None = None) -> PastBuild | None:
+        """The build that the profile's reference names where it passed its gates, else the newest of the profile's that did."""
+        found = self.builds(asset, partition)
+        named = self.store.refs(asset, partition).get(self.profile, ("", ""))[1]
+        return next((build for build in sorted(found, key=lambda build: build.record.fingerprint != named) if build.record.passed), None)
 
     def upstream(self, build: PastBuild, asset: str) -> PublishedVersion | None:
         """The version of an unpartitioned asset that a build read; ``None`` where it read none, or files of it are gone."""

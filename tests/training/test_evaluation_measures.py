@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from foundation.language.identification import LanguageScore
 from foundation.language.settings import LanguageSettings
+from foundation.sources.data import DataFolder
 from foundation.sources.downloads import Downloads
+from foundation.stages import StageSetup
 from training.builds.language_report import judge_of
 from training.comparison import Reported, Scored, compare
 from training.errors import TrainingError
@@ -56,10 +58,10 @@ def test_other_documents_are_no_measure() -> None:
 
 
 def test_repetition_counts_4_grams_that_come_again() -> None:
-    assert repetition("a b c d".split()) == 0
-    assert repetition("a a a a a a a".split()) == pytest.approx(3 / 4)
-    assert repetition("a b c d e a b c d".split()) == pytest.approx(1 / 6)
-    assert repetition("a b c".split()) is None
+    assert repetition(["a", "b", "c", "d"]) == 0
+    assert repetition(["a", "a", "a", "a", "a", "a", "a"]) == pytest.approx(3 / 4)
+    assert repetition(["a", "b", "c", "d", "e", "a", "b", "c", "d"]) == pytest.approx(1 / 6)
+    assert repetition(["a", "b", "c"]) is None
 
 
 class Capitals:
@@ -85,11 +87,7 @@ def test_answers_are_measured_and_summed_up() -> None:
 
 
 def test_the_language_of_answers_is_told_by_the_model_of_the_language_file(language: LanguageSettings, home: Path) -> None:
-    class Setup:
-        settings = {"language": language}
-        downloads = Downloads(home / "cache")
-
-    judge = judge_of(Setup())  # type: ignore[arg-type]
+    judge = judge_of(StageSetup({"language": language}, DataFolder(None), Downloads(home / "cache"), None, 1))
     measured = judge.measured([Answer(prompt, 9, True) for prompt in language.prompts])
     assert {answer.language for answer in measured} == {"it"}
     (english,) = judge.measured([Answer("A spreadsheet is a document that arranges figures in rows and columns.", 12, True)])

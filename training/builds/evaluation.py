@@ -7,7 +7,7 @@ from typing import cast
 
 from foundation.language.settings import TemplateSettings
 from foundation.stages import StageContext, StageReport
-from training.answers import ANSWERS, answer_items, choose_items
+from training.answers import ANSWERS, Asking, answer_items, choose_items
 from training.builds.inputs import columns_of
 from training.checkpoints import torch_threads
 from training.settings import EvaluationSettings
@@ -22,16 +22,17 @@ def build_evalita_answers(context: StageContext) -> StageReport:
     items = choose_items(test, settings.evalita_rows_per_task, context.seed)
     started = time.monotonic()
     with torch_threads(settings.threads):
-        rows, too_long = answer_items(
-            "evalita_model", context.input("evalita_model").files / "merged", items, templates, settings, context.progress
-        )
+        asking = Asking(answer_tokens=settings.evalita_answer_tokens, batch=settings.batch)
+        folder = context.input("evalita_model").files / "merged"
+        found = answer_items("evalita_model", folder, items, templates, asking, context.progress, device=settings.device)
+    rows = found.rows
     with context.staging.table(ANSWERS) as table:
         table.write(rows)
     context.staging.card(f"# {context.asset}\n\nGreedy answers to EVALITA test items.")
     tasks = {task: sum(row["task"] == task for row in rows) for task in sorted({row["task"] for row in rows})}
     lines = [f"- {row['task']}: `{row['answer'][:80]!r}` (gold `{row['gold'][:80]!r}`)" for row in rows[:: max(1, len(rows) // 8)]]
     return StageReport(
-        statistics={"answers": len(rows), "tasks": tasks, "prompts_longer_than_context": too_long},
+        statistics={"answers": len(rows), "tasks": tasks, "prompts_longer_than_context": found.too_long},
         observations={"seconds": round(time.monotonic() - started, 1)},
         previews={"Answers": "\n".join(lines)},
     )

@@ -151,7 +151,7 @@ def _compared(
 ) -> Iterator[GateResult]:
     """Each model against its version in the last report that passed all its gates."""
     target = [text for text in texts if text.name != SOURCE_LANGUAGE]
-    last = next((build for build in context.history.builds(context.asset) if build.record.passed), None)
+    last = context.history.last_passed(context.asset)
     for model in models:
         present = {text.name: found.scores[model, EXPORT, text.name].scores for text in target}
         wanted = settings.max_regression_percent is not None
