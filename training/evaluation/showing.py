@@ -50,6 +50,14 @@ def answer_table(generations: Rows) -> str:
     return markdown(["prompt", "model", "answer"], rows)
 
 
+def harness_table(rows: Rows) -> str:
+    """Scores of lm-eval, with its standard errors."""
+    shown = [
+        [row["task"], row["metric"], row["filter"], _number(row["value"], 4), _number(row["standard_error"], 4), str(row["examples"] or 0)] for row in rows
+    ]
+    return markdown(["task", "metric", "filter", "value", "standard error", "examples"], shown)
+
+
 def _keys(rows: Rows) -> list[tuple[str, str]]:
     return sorted({(row["model"], row.get("form", EXPORT)) for row in rows}, key=lambda key: place_of(*key))
 
