@@ -19,3 +19,11 @@ class TemplateError(TrainingError):
 
 class MergeError(TrainingError):
     """An adapter that must not or cannot be merged into these weights."""
+
+
+class LossDiverged(TrainingError):
+    """A loss that is not finite, or far above those before; the state before it is saved."""
+
+
+class Stopped(TrainingError):
+    """A run that was asked to end early, and saved its state."""

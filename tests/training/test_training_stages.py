@@ -21,6 +21,7 @@ from training.stages import stages
 
 FIT = {"steps": 3, "warmup_steps": 1}
 SETTINGS = {
+    "running": {"runner": "in_process"},
     "base": {"kind": "tiny"},
     "tokens": {"row_tokens": 128, "token_budget": 2000, "validation_tokens": 200, "replay_share": 0.1},
     "adaptation": {**FIT, "lora": {"rank": 4, "alpha": 8}},
@@ -62,6 +63,11 @@ def test_the_whole_line(
     assert total == tokens.read("documents")["tokens_used"].sum()
     assert tokens.statistics["train"]["tokens"] == 2000
 
+    curve = made["adapted_model"].record.observations["held_out_curve"]
+    assert [point["step"] for point in curve] == [0, 1, 2, 3]
+    assert all(5 < point["bits_per_byte"] < 12 for point in curve)
+    assert set(made["adapted_model"].plots) == {"Training loss", "Held-out bits per byte"}
+    assert "held_out_curve" not in made["chat_model"].record.observations, "there are no validation rows"
     for asset in ("adapted_model", "instruction_model", "chat_model"):
         files = made[asset].published.files
         config = json.loads((files / "adapter" / "adapter_config.json").read_text())

@@ -17,6 +17,8 @@ from training.packing import Row
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+CURVE = "curve.json"
+"""Where the points are kept in the work folder."""
 LOOKS = 10
 """Looks of a run where the settings name no interval."""
 MAX_ROWS = 8
