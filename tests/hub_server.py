@@ -125,16 +125,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound", "Entry not found")
         else:
             place = quote(file.relative_to(self.hub.root).as_posix())
-            self._answer(302, b"", {
-                "Location": f"{self.hub.endpoint}/store/{place}", "X-Repo-Commit": commit, "X-Linked-Size": str(file.stat().st_size),
-                "X-Linked-Etag": f'"{hashlib.sha256(file.read_bytes()).hexdigest()}"',
-            })  # fmt: skip
+            self._answer(302, b"", {"Location": f"{self.hub.endpoint}/store/{place}", **self._about(file)})
+
+    def _about(self, file: Path) -> dict[str, str]:
+        """What a download wants to know beforehand; on both answers, for a redirect to the same host is followed before it is read."""
+        data = file.read_bytes()
+        commit = file.relative_to(self.hub.root).parts[2]
+        return {"X-Repo-Commit": commit, "X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"'}
 
     def _contents(self, file: Path) -> None:
         data = file.read_bytes()
         match = _RANGE.fullmatch(self.headers.get("Range", ""))
         if match is None:
-            self._answer(200, data, {"Accept-Ranges": "bytes"})
+            self._answer(200, data, {"Accept-Ranges": "bytes", **self._about(file)})
             return
         start, stop = int(match[1]), min(len(data), int(match[2] or len(data)) + 1)
         self._answer(206, data[start:stop], {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"})

@@ -18,7 +18,7 @@ from training.settings import TrainingSettings
 from training.stages import stages
 
 SOURCES = ("clean_corpus", "evaluation_text", "evalita_report", "base_model", *MODELS)
-EVALUATION = {"passages": 3, "passage_characters": 80, "window_tokens": 64, "answer_tokens": 3, "compare_quantized": False, "resamples": 200}
+EVALUATION = {"passages": 3, "passage_characters": 80, "window_tokens": 64, "answer_tokens": 3, "compare_quantized": False, "resamples": 200, "threads": 1}
 
 
 class Line:

@@ -28,7 +28,7 @@ SETTINGS = {
     "instruction": {**FIT, "max_tokens": 700},
     "chat": FIT,
     "evalita": {**FIT, "max_tokens": 700},
-    "evaluation": {"passages": 2, "passage_characters": 100, "window_tokens": 64, "answer_tokens": 4, "evalita_rows_per_task": 2, "evalita_answer_tokens": 3},
+    "evaluation": {"threads": 1, "passages": 2, "passage_characters": 100, "window_tokens": 64, "answer_tokens": 4, "evalita_rows_per_task": 2, "evalita_answer_tokens": 3},
 }
 LINE = (
     "clean_corpus", "replay_text", "evaluation_text", "translated_instructions", "translated_chats", "evalita_instructions",
