@@ -39,12 +39,14 @@ from foundation.store import (
     TableSpec,
 )
 from foundation.store.builds import environment, now
+from foundation.store.erased import NOTHING_ERASED, ErasedAddresses
 from foundation.store.layout import asset_name
 from foundation.store.lineage import Inputs, upstream_document, versions_of
 from foundation.store.staging import explained_disk_errors
 
 if TYPE_CHECKING:
     from foundation.sources.data import DataFolder
+    from foundation.store.rewriting import FileEraser
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class StageSetup:
     downloads: Downloads
     partition: str | None
     seed: int
+    erased: ErasedAddresses = field(default=NOTHING_ERASED, kw_only=True)
 
     @property
     def cache(self) -> Path:
@@ -131,7 +134,8 @@ class Stage:
     ``sections`` decide what comes out, and count in the fingerprint. ``reads`` are sections that say where inputs are found and
     how they are reached; what of them decides rows is in the upstream version that was made with them. ``user_files`` and
     ``facts`` name what else decides the content before anything runs (files of the user, hashes of packages); ``secrets`` are keyed
-    hashes of secrets that shape rows, by name. ``fetch`` brings into the cache everything that the build would download.
+    hashes of secrets that shape rows, by name. A stage ``from_outside`` reads pages or rows that no version holds: what was erased from the
+    store is left out there, and counts; ``erase_files`` takes it out of files that such a version holds. ``fetch`` brings into the cache everything that the build would download.
     """
 
     asset: str
@@ -152,6 +156,8 @@ class Stage:
     facts: Callable[[StageSetup], Mapping[str, Any]] | None = None
     secrets: Callable[[StageSetup], Mapping[str, str]] | None = None
     fetch: Callable[[StageSetup], object] | None = None
+    from_outside: bool = False
+    erase_files: FileEraser | None = None
 
 
 @dataclass(frozen=True)
@@ -263,7 +269,7 @@ def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, in
         upstream=upstream,
         seed=workplace.seed,
         user_files={name: "+".join(sorted(hashes)) for name, hashes in sorted(files.items())},
-        facts=dict((stage.facts or _no_facts)(setup)),
+        facts={**(stage.facts or _no_facts)(setup), **({"erased": setup.erased.digest} if setup.erased else {})},
         secrets=dict((stage.secrets or _no_facts)(setup)),
     )
 
@@ -276,6 +282,7 @@ def setup_of(stage: Stage, workplace: Workplace, partition: str | None) -> Stage
         downloads=Downloads(workplace.cache, workplace.offline),
         partition=partition,
         seed=workplace.seed,
+        erased=workplace.store.erased if stage.from_outside else NOTHING_ERASED,
     )
 
 
@@ -346,6 +353,7 @@ def _build(
                 downloads=setup.downloads,
                 partition=partition,
                 seed=setup.seed,
+                erased=setup.erased,
                 asset=stage.asset,
                 inputs=inputs,
                 staging=staging,
@@ -372,7 +380,8 @@ def _build(
             seconds=round(time.monotonic() - clock, 2),
             environment=environment(),
         )
-        record = workplace.store.publish(staging, record, ref=workplace.profile, previews=report.previews, plots=report.plots)
+        left_out = fingerprint.facts.get("erased", "") if stage.from_outside else None
+        record = workplace.store.publish(staging, record, ref=workplace.profile, previews=report.previews, plots=report.plots, erased=left_out)
     for gate in record.gates:
         if not gate.passed:
             logger.warning("%s: a gate failed: %s", stage.asset, gate.verdict)

@@ -1,4 +1,4 @@
-"""Commands about the warehouse: what is there, whether it is whole, tags. Comparing and exporting is ``versions``, removing ``collection``."""
+"""Commands about the warehouse: what is there, whether it is whole, tags. Comparing and exporting is ``versions``, removing ``collection`` and ``erasing``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli import collection, versions
+from dagster_project.cli import collection, erasing, versions
 from dagster_project.factory import home_folder
 from dagster_project.profile import load_profile
 from dagster_project.tables import human_age, human_bytes, text_table
@@ -22,6 +22,7 @@ app = typer.Typer(help="The warehouse: versions, their lineage, what differs bet
 app.command("diff")(versions.diff_versions)
 app.command("export")(versions.export)
 app.command("gc")(collection.gc)
+app.command("erase")(erasing.erase_addresses)
 
 
 def _store() -> Store:
