@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.factory import home_folder, make_factory
+from dagster_project.factory import make_factory, open_home_store
 from dagster_project.tables import text_table
 from foundation.errors import TransumanzaError
-from foundation.store import Store
 from foundation.store.erased import read_domains, read_urls
 from foundation.store.erasure import Erasure, erase, plan_erasure
 from foundation.store.layout import asset_name
@@ -25,7 +24,7 @@ def erase_addresses(
     """Take URLs or domains out of every version, keep them out of all that is built later, and list the models trained on them."""
     if again == bool(urls or domains):
         raise TransumanzaError("name what is to be erased with --urls FILE or --domains FILE, or nothing at all with --again")
-    store = Store(home_folder() / "store")
+    store = open_home_store()
     stages = make_factory(offline=True).stages
     mixed = {name: tables for name, stage in stages.items() if (tables := frozenset(spec.name for spec in stage.tables if spec.mixes_documents))}
     erasers = {name: stage.erase_files for name, stage in stages.items() if stage.erase_files is not None}

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dagster_project.cli import collection, erasing, versions
-from dagster_project.factory import home_folder
+from dagster_project.factory import open_home_store
 from dagster_project.profile import load_profile
 from dagster_project.tables import human_age, human_bytes, text_table
 from foundation.errors import TransumanzaError
@@ -26,7 +26,7 @@ app.command("erase")(erasing.erase_addresses)
 
 
 def _store() -> Store:
-    return Store(home_folder() / "store")
+    return open_home_store()
 
 
 @app.command("list")

@@ -95,6 +95,11 @@ def collect(
     """Remove what nobody needs; arguments and errors as of ``plan_collection``. Returns what was removed."""
     limits, prunes = limits or Limits(), prunes or {}
     moment = time.time() if now is None else now
+    with store.maintained(reading=bool(prunes)):
+        return _collect(store, limits, prunes, moment)
+
+
+def _collect(store: Store, limits: Limits, prunes: Mapping[str, Sequence[Reader]], moment: float) -> Collection:
     with store.undisturbed():  # a first look while others work: the second one reads again only what is new
         known = _plan(store, limits, {}, moment, None).holdings
     with exclusive(store.root):

@@ -188,6 +188,11 @@ def erase(
         StoreError: a running build reads a version that holds them, or something is damaged.
     """
     look = _Look(store, mixed or {}, erasers or {})
+    with store.maintained(reading=True):
+        return _erase(store, urls, domains, look)
+
+
+def _erase(store: Store, urls: Sequence[str], domains: Sequence[str], look: _Look) -> Erasure:
     with exclusive(store.root):
         before = read_erased(store.root)
         write_erased(store.root, before.extended(before.addresses.with_addresses(urls, domains), ()))

@@ -15,27 +15,31 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from foundation.execution.turns import one_at_a_time
 from foundation.settings import file_sha256
 from foundation.store.builds import BuildRecord, now
+from foundation.store.erased import ErasedAddresses
 from foundation.store.errors import NotPublished, StoreError
-from foundation.store.layout import ERASED, MANIFEST, PINS, asset_folder
+from foundation.store.layout import ERASED, MANIFEST, PINS, TAGS, asset_folder
 from foundation.store.owners import Owner
 from foundation.store.pins import Pin
 from foundation.store.published import PublishedVersion, listed_files
 from foundation.store.references import delete_tag, write_reference
-from foundation.store.remote import Objects, RemoteObject
+from foundation.store.remote import PROBE, Objects, RemoteObject
 from foundation.store.staging import Staging
 from foundation.store.store import Store
 
 REMOVING = ".removing"
 GRACE_S = 5.0
 """Longer than a record and a reference take to be written after the look at ``.removing``."""
+UNFINISHED_S = 86_400.0
+"""Age from which the files of a version without a manifest count as left by a publisher that was killed."""
 LONGEST_REMOVAL_S = 6 * 3600.0
-_OWN = (".staging", ".trash", REMOVING, ".probe", ".lock", ".listing")
 
 
 class MirroredStore(Store):
@@ -46,6 +50,9 @@ class MirroredStore(Store):
         self.objects = Objects(url)
         self._grace_s = grace_s
         self._removing = False
+        self._turn = threading.RLock()
+        self._depth = 0
+        self._stack = contextlib.ExitStack()
 
     def __str__(self) -> str:
         return self.objects.url
@@ -54,21 +61,48 @@ class MirroredStore(Store):
 
     def pull(self, prefix: str = "") -> dict[str, RemoteObject]:
         """Bring what is small into step: records, references, manifests, pins, lists. Returns the listing of all."""
-        listing = {path: found for path, found in self.objects.listing(prefix).items() if not path.startswith((REMOVING, ".probe"))}
-        known = self._known()
-        small = {path: found for path, found in listing.items() if _is_small(path)}
-        wanted = [path for path, found in small.items() if known.get(path) != found.tag or not (self.root / path).is_file()]
-        for path, content in self.objects.read(wanted).items():
-            _write(self.root / path, content, small[path].written)
-            known[path] = small[path].tag
-        for path in [path for path in known if path.startswith(prefix) and path not in small]:
-            (self.root / path).unlink(missing_ok=True)
-            del known[path]
-        for place in self._versions(prefix):
-            if not (place / MANIFEST).is_file():  # removed elsewhere
-                shutil.rmtree(place, ignore_errors=True)
-        _write(self.root / ".listing", json.dumps(known).encode(), None)
-        return listing
+        with self._in_step():
+            listing = {path: found for path, found in self.objects.listing(prefix).items() if path not in (REMOVING, PROBE)}
+            known = self._known()
+            small = {path: found for path, found in listing.items() if _is_small(path)}
+            wanted = [path for path, found in small.items() if known.get(path) != found.tag or not (self.root / path).is_file()]
+            for path, content in self.objects.read(wanted).items():
+                _write(self.root / path, content, small[path].written)
+                known[path] = small[path].tag
+            for path in [path for path in self._small_here() if path.startswith(prefix) and path not in small]:
+                (self.root / path).unlink(missing_ok=True)
+                known.pop(path, None)
+            _write(self.root / ".listing", json.dumps(known).encode(), None)
+            return listing
+
+    @contextlib.contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """While this is open no other process or thread changes what is small in the mirror."""
+        with self._turn:
+            if self._depth == 0:
+                self.root.mkdir(parents=True, exist_ok=True)
+                self._stack.enter_context(one_at_a_time(self.root / ".mirror.lock"))
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._stack.close()
+
+    def _small_here(self) -> Iterator[str]:
+        """What the mirror holds of records, references, pins and lists."""
+        for pattern in ("builds/**/*", "refs/**/*"):
+            for depth in ("*/", "*/*/"):
+                for path in self.root.glob(depth + pattern):
+                    if path.is_file() and not path.name.startswith("."):
+                        yield self._path(path)
+        for path in (*self.root.glob(f"{PINS}/*.json"), self.root / ERASED):
+            if path.is_file() and not path.name.startswith(".build"):
+                yield self._path(path)
+        for place in self._versions(""):
+            if (place / MANIFEST).is_file() and self._path(place / MANIFEST) in self._known():
+                yield self._path(place / MANIFEST)
 
     def _known(self) -> dict[str, str]:
         try:
@@ -83,7 +117,13 @@ class MirroredStore(Store):
                     yield place
 
     def _pull_asset(self, asset: str, partition: str | None) -> dict[str, RemoteObject]:
-        return self.pull(f"{self._relative(asset, partition)}/")
+        return self.pull(f"{self._relative(asset, partition)}/") if not self._removing else {}
+
+    @property
+    def erased(self) -> ErasedAddresses:
+        if not self._removing:
+            self.pull(ERASED)
+        return super().erased
 
     def _relative(self, asset: str, partition: str | None) -> str:
         return asset_folder(self.root, asset, partition).path.relative_to(self.root).as_posix()
@@ -159,33 +199,38 @@ class MirroredStore(Store):
     @contextlib.contextmanager
     def pin(self, what: str) -> Iterator[Pin]:
         with super().pin(what) as made:
-            made.on_write = lambda path: self.objects.upload(path, f"{PINS}/{path.name}")
+            made.on_write = lambda path: self.objects.put(f"{PINS}/{path.name}", path.read_bytes())
             made.on_release = lambda path: self.objects.remove([f"{PINS}/{path.name}"])
             yield made
 
     @contextlib.contextmanager
-    def maintained(self) -> Iterator[None]:
-        """As of any store; nobody publishes meanwhile, and what was done to the mirror is then done to the objects."""
+    def maintained(self, *, reading: bool) -> Iterator[None]:
+        """As of any store; nobody publishes meanwhile. What is done to a mirror of its own is then done to the objects."""
         owner = f"{Owner.this_process()}. since {now()}"
         while not self.objects.put_new(REMOVING, owner.encode()):
             found = self.objects.read([REMOVING]).get(REMOVING, b"").decode()
             if not self._take_over_dead(found):
                 raise StoreError(f"{self.objects.url}: something is being removed already ({found}); wait, or delete {REMOVING} where nothing is")
+        mirror = self.root
         try:
             time.sleep(self._grace_s)
+            self.root = mirror.with_name(f"{mirror.name}.maintenance")
+            shutil.rmtree(self.root, ignore_errors=True)
             before = self.pull()
-            for version in self._incomplete():
+            for version in self._whole() if reading else ():
                 self.fetch(version)
             self._removing = True
             yield
             self._push(before)
         finally:
-            self._removing = False
+            shutil.rmtree(self.root, ignore_errors=True)
+            self._removing, self.root = False, mirror
             self.objects.remove([REMOVING])
 
-    def _incomplete(self) -> Iterator[PublishedVersion]:
-        """What maintenance has to read and is not here."""
-        for place in list(self._versions("")):
+    def _whole(self) -> Iterator[PublishedVersion]:
+        for place in self._versions(""):
+            if not (place / MANIFEST).is_file():  # one that was not finished: its card alone
+                continue
             parts = place.relative_to(self.root).parts
             yield PublishedVersion(parts[0], parts[1] if len(parts) == 4 else None, parts[-1], parts[-1], place)
 
@@ -199,21 +244,30 @@ class MirroredStore(Store):
 
     def _push(self, before: Mapping[str, RemoteObject]) -> None:
         """Make the objects what the mirror is: what is new first, in the order of publishing; then what is gone, records before versions."""
-        here = {path.relative_to(self.root).as_posix(): path for path in self.root.rglob("*") if path.is_file()}
-        here = {path: place for path, place in here.items() if not any(part in _OWN or part.startswith(".damaged") for part in path.split("/"))}
+        here = {self._path(path): path for path in self.root.rglob("*") if path.is_file()}
+        here = {path: place for path, place in here.items() if not any(part.startswith(".") and part not in (PINS, ERASED) for part in path.split("/"))}
         known = self._known()
-        new = [path for path in here if path not in before or (_is_small(path) and not _is_manifest(path) and _differs(here[path], known.get(path), before[path], self.objects, path))]
+        new = [path for path, place in here.items() if path not in before or (_is_small(path) and self._differs(place, known.get(path), before[path]))]
         for path in sorted(new, key=_order):
             self.objects.upload(here[path], path)
-        gone = [path for path in before if path not in here]
+        gone = [path for path, found in before.items() if path not in here and (_is_small(path) or self._is_left(path, found, before, here))]
         self.objects.remove(sorted(gone, key=_order, reverse=True))
+
+    def _is_left(self, path: str, found: RemoteObject, before: Mapping[str, RemoteObject], here: Mapping[str, Path]) -> bool:
+        """Whether a version's file belongs to one that was removed, or to one that nobody is finishing."""
+        manifest = _manifest_of(path)
+        return manifest not in here and (manifest in before or time.time() - found.written > UNFINISHED_S)
+
+    def _differs(self, place: Path, known: str | None, found: RemoteObject) -> bool:
+        """Whether a small file of the mirror is another one than the object."""
+        same = known == found.tag and place.stat().st_mtime == found.written and place.stat().st_size == found.size
+        return not same and self.objects.read([self._path(place)]).get(self._path(place)) != place.read_bytes()
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def reuse(self, asset: str, partition: str | None, fingerprint: str, *, ref: str) -> BuildRecord | None:
         with self.undisturbed():
             listing = self._pull_asset(asset, partition)
-            self.pull(ERASED)
             record = self.build(asset, partition, fingerprint)
             if record is None or self._is_erased(record) or self._lacks(self.published(record), listing):
                 return None
@@ -234,14 +288,14 @@ class MirroredStore(Store):
         self.place(staging, record.version)
         self._upload(self.published(record), ref, listing)
         with self.undisturbed():
-            self.pull(ERASED)
             self._refuse_erased(record, erased)
             listing = self._pull_asset(staging.asset, staging.partition)
             if lacking := self._lacks(self.published(record), listing):  # removed meanwhile: it was old, and named by nothing
                 raise StoreError(f"{lacking} was removed while it was published; run it again")
-            self.show(record, previews or {}, plots or {})
-            if self._preview(record).is_file():
-                self.objects.upload(self._preview(record), self._path(self._preview(record)))
+            with self._in_step():
+                self.show(record, previews or {}, plots or {})
+                if self._preview(record).is_file():
+                    self.objects.upload(self._preview(record), self._path(self._preview(record)))
             record = self._record_once(record, listing)
             self._refer(record.asset, record.partition, ref, record)
         return record
@@ -299,25 +353,27 @@ class MirroredStore(Store):
             self._refer(asset, partition, ref, record)
 
     def tag(self, record: BuildRecord, name: str, *, force: bool = False) -> None:
-        self._pull_asset(record.asset, record.partition)
-        super().tag(record, name, force=force)
-        path = asset_folder(self.root, record.asset, record.partition).reference(f"tags/{name}")
-        if force:
-            self.objects.upload(path, self._path(path))
-        elif not self.objects.put_new(self._path(path), path.read_bytes()):
+        with self._in_step():
             self._pull_asset(record.asset, record.partition)
-            super().tag(record, name)  # says what it names where that is another build
+            super().tag(record, name, force=force)
+            path = asset_folder(self.root, record.asset, record.partition).reference(f"{TAGS}/{name}")
+            if force:
+                self.objects.upload(path, self._path(path))
+            elif not self.objects.put_new(self._path(path), path.read_bytes()):
+                self._pull_asset(record.asset, record.partition)
+                super().tag(record, name)  # an error where it names another build
 
     def untag(self, asset: str, partition: str | None, name: str) -> None:
         self._pull_asset(asset, partition)
         folder = asset_folder(self.root, asset, partition)
         delete_tag(folder, name)
-        self.objects.remove([self._path(folder.reference(f"tags/{name}"))])
+        self.objects.remove([self._path(folder.reference(f"{TAGS}/{name}"))])
 
     def _refer(self, asset: str, partition: str | None, ref: str, record: BuildRecord) -> None:
         folder = asset_folder(self.root, asset, partition)
-        write_reference(folder, ref, record)
-        self.objects.upload(folder.reference(ref), self._path(folder.reference(ref)))
+        with self._in_step():
+            write_reference(folder, ref, record)
+            self.objects.upload(folder.reference(ref), self._path(folder.reference(ref)))
 
 
 def _is_small(path: str) -> bool:
@@ -344,11 +400,10 @@ def _order(path: str) -> tuple[int, str]:
     return 5, path
 
 
-def _differs(place: Path, known: str | None, found: RemoteObject, objects: Objects, path: str) -> bool:
-    """Whether a small file of the mirror is another one than the object."""
-    if known == found.tag and place.stat().st_mtime == found.written and place.stat().st_size == found.size:
-        return False
-    return objects.read([path]).get(path) != place.read_bytes()
+def _manifest_of(path: str) -> str:
+    """The manifest of the version that an object of its files belongs to."""
+    parts = path.split("/")
+    return "/".join([*parts[: parts.index("v", 1) + 2], MANIFEST])
 
 
 def _write(path: Path, content: bytes, written: float | None) -> None:

@@ -18,7 +18,8 @@ from foundation.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
-_PROBE = ".probe"
+PROBE = ".probe"
+"""Object by which is found out what the server can do."""
 _BATCH = 64
 Answer = TypeVar("Answer")
 
@@ -41,7 +42,8 @@ class Objects:
         self.url = url.rstrip("/")
         try:
             # Other processes write too: no listing is kept.
-            options = {"use_listings_cache": False, "anon": False} if url.startswith(("s3://", "s3a://")) else {}
+            options: dict[str, Any] = {"use_listings_cache": False} if url.startswith(("s3://", "s3a://")) else {}
+            options |= {"auto_mkdir": True} if url.startswith("file://") else {}
             self._files, path = fsspec.core.url_to_fs(self.url, **options)
         except (ImportError, ValueError) as error:
             raise StoreError(f"the store {url} cannot be reached ({error}); name a folder or an fsspec URL such as s3://bucket/prefix") from error
@@ -122,9 +124,9 @@ class Objects:
     @cached_property
     def conditional(self) -> bool:
         """Whether the server keeps ``If-None-Match`` on a put (S3 since August 2024); found out by trying."""
-        self.put(_PROBE, b"")
+        self.put(PROBE, b"")
         try:
-            kept = not self._create(_PROBE, b"")
+            kept = not self._create(PROBE, b"")
         except (OSError, NotImplementedError, TypeError):
             kept = False
         if not kept:

@@ -56,6 +56,9 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).expanduser().resolve()
 
+    def __str__(self) -> str:
+        return str(self.root)
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def resolve(
@@ -199,6 +202,11 @@ class Store:
         """While this is open nothing is removed from the store. For moments: what is needed for longer is pinned."""
         with shared(self.root):
             yield
+
+    @contextlib.contextmanager
+    def maintained(self, *, reading: bool) -> Iterator[None]:
+        """Around everything that removes versions or rewrites them; ``reading``: it reads their rows."""
+        yield
 
     @contextlib.contextmanager
     def pin(self, what: str) -> Iterator[Pin]:

@@ -28,7 +28,7 @@ def run(action, home, moment):
             os.kill(os.getpid(), signal.SIGKILL)
         seen += 1
     def hook(event, arguments):
-        if event in CHANGES or (event == "open" and isinstance(arguments[1], str) and "w" in arguments[1]):
+        if not action.startswith("s3-") and (event in CHANGES or (event == "open" and isinstance(arguments[1], str) and "w" in arguments[1])):
             change()
     kill_actions.on_request(change)
     sys.addaudithook(hook)
