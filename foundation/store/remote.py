@@ -37,10 +37,10 @@ class Objects:
     """The objects below a URL, by path relative to it."""
 
     def __init__(self, url: str) -> None:
-        import fsspec
-
         self.url = url.rstrip("/")
         try:
+            import fsspec
+
             # Other processes write too: no listing is kept.
             options: dict[str, Any] = {"use_listings_cache": False} if url.startswith(("s3://", "s3a://")) else {}
             options |= {"auto_mkdir": True} if url.startswith("file://") else {}
