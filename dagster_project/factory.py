@@ -24,6 +24,7 @@ from foundation.execution import Engine
 from foundation.sources.data import DataFolder
 from foundation.stages import Stage, StageError, StageResult, Workplace, run_stage
 from foundation.store import Store
+from foundation.store.opening import open_store
 
 
 class FactoryError(TransumanzaError):
@@ -33,6 +34,15 @@ class FactoryError(TransumanzaError):
 def home_folder() -> Path:
     """Where all state lives: ``TRANSUMANZA_HOME``, default ``./.transumanza``."""
     return Path(os.environ.get("TRANSUMANZA_HOME") or ".transumanza").expanduser().resolve()
+
+
+def open_home_store() -> Store:
+    """The warehouse: ``TRANSUMANZA_STORE`` (a folder or an fsspec URL), default ``store`` below the home folder.
+
+    Raises:
+        StoreError: the URL cannot be used.
+    """
+    return open_store(os.environ.get("TRANSUMANZA_STORE") or home_folder() / "store", home_folder() / "cache" / "stores")
 
 
 def data_folder() -> DataFolder:
@@ -87,7 +97,7 @@ class Factory:
         """Store, folders and settings."""
         profile = self.loaded.profile
         return Workplace(
-            store=Store(self.home / "store"),
+            store=open_store(os.environ.get("TRANSUMANZA_STORE") or self.home / "store", self.home / "cache" / "stores"),
             home=self.home,
             profile=profile.name,
             sections=self.loaded.sections,

@@ -8,13 +8,12 @@ builds into a staging folder, publishes, records and moves the profile's referen
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from tqdm import tqdm
 from foundation.errors import TransumanzaError
 from foundation.execution import Engine, JobSubmitted
 from foundation.execution.compiled import keep_below
+from foundation.execution.turns import one_at_a_time
 from foundation.settings import content_of, file_sha256
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import Downloads
@@ -39,6 +39,7 @@ from foundation.store import (
     TableSpec,
 )
 from foundation.store.builds import environment, now
+from foundation.store.erased import NOTHING_ERASED, ErasedAddresses
 from foundation.store.history import History
 from foundation.store.layout import asset_name
 from foundation.store.lineage import Inputs, upstream_document, versions_of
@@ -46,6 +47,7 @@ from foundation.store.staging import explained_disk_errors
 
 if TYPE_CHECKING:
     from foundation.sources.data import DataFolder
+    from foundation.store.rewriting import FileEraser
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class StageSetup:
     downloads: Downloads
     partition: str | None
     seed: int
+    erased: ErasedAddresses = field(default=NOTHING_ERASED, kw_only=True)
 
     @property
     def cache(self) -> Path:
@@ -133,7 +136,8 @@ class Stage:
     ``sections`` decide what comes out, and count in the fingerprint. ``reads`` are sections that say where inputs are found and
     how they are reached; what of them decides rows is in the upstream version that was made with them. ``user_files`` and
     ``facts`` name what else decides the content before anything runs (files of the user, hashes of packages); ``secrets`` are keyed
-    hashes of secrets that shape rows, by name. ``fetch`` brings into the cache everything that the build would download.
+    hashes of secrets that shape rows, by name. A stage ``from_outside`` reads pages or rows that no version holds: what was erased from the
+    store is left out there, and counts; ``erase_files`` takes it out of files that such a version holds. ``fetch`` brings into the cache everything that the build would download.
     """
 
     asset: str
@@ -154,6 +158,8 @@ class Stage:
     facts: Callable[[StageSetup], Mapping[str, Any]] | None = None
     secrets: Callable[[StageSetup], Mapping[str, str]] | None = None
     fetch: Callable[[StageSetup], object] | None = None
+    from_outside: bool = False
+    erase_files: FileEraser | None = None
 
 
 @dataclass(frozen=True)
@@ -265,7 +271,7 @@ def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, in
         upstream=upstream,
         seed=workplace.seed,
         user_files={name: "+".join(sorted(hashes)) for name, hashes in sorted(files.items())},
-        facts=dict((stage.facts or _no_facts)(setup)),
+        facts={**(stage.facts or _no_facts)(setup), **({"erased": setup.erased.digest} if setup.erased else {})},
         secrets=dict((stage.secrets or _no_facts)(setup)),
     )
 
@@ -278,6 +284,7 @@ def setup_of(stage: Stage, workplace: Workplace, partition: str | None) -> Stage
         downloads=Downloads(workplace.cache, workplace.offline),
         partition=partition,
         seed=workplace.seed,
+        erased=workplace.store.erased if stage.from_outside else NOTHING_ERASED,
     )
 
 
@@ -311,7 +318,7 @@ def run_stage(
         fingerprint = fingerprint_of(stage, workplace, partition, inputs)
         digest = fingerprint.hexdigest()
         work = workplace.home / "work" / stage.asset / (partition or "all") / digest
-        with _exclusive(work.with_suffix(".lock")):
+        with one_at_a_time(work.with_suffix(".lock")):
             record = store.reuse(stage.asset, partition, digest, ref=workplace.profile)
             if record is not None:
                 previews, plots = store.shown(record)
@@ -348,6 +355,7 @@ def _build(
                 downloads=setup.downloads,
                 partition=partition,
                 seed=setup.seed,
+                erased=setup.erased,
                 asset=stage.asset,
                 inputs=inputs,
                 staging=staging,
@@ -375,7 +383,8 @@ def _build(
             seconds=round(time.monotonic() - clock, 2),
             environment=environment(),
         )
-        record = workplace.store.publish(staging, record, ref=workplace.profile, previews=report.previews, plots=report.plots)
+        left_out = fingerprint.facts.get("erased", "") if stage.from_outside else None
+        record = workplace.store.publish(staging, record, ref=workplace.profile, previews=report.previews, plots=report.plots, erased=left_out)
     for gate in record.gates:
         if not gate.passed:
             logger.warning("%s: a gate failed: %s", stage.asset, gate.verdict)
@@ -392,22 +401,6 @@ def _inputs_document(fingerprint: Fingerprint, inputs: Inputs) -> dict[str, Any]
         "facts": fingerprint.facts,
         "secrets": fingerprint.secrets,
     }
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Only one process at a time works on a fingerprint; a second one waits and then finds the work done.
-
-    A POSIX lock, not ``flock``: a child that outlives its killed parent inherits the latter and would hold it for good.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        try:
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process builds this; waiting for %s", path)
-            fcntl.lockf(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _no_files(_setup: StageSetup) -> Sequence[Path]:

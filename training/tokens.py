@@ -38,6 +38,7 @@ def tokens_table(name: str) -> TableSpec:
         key=("sequence",),
         splits=("train", "validation"),
         description="Packed rows of token ids; document_lengths give the pieces of documents in a row, in order.",
+        mixes_documents=True,
     )
 
 

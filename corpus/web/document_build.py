@@ -78,6 +78,7 @@ def _harvested(context: StageContext, version: PublishedVersion, settings: Docum
         label=identification.label,
         settings=settings,
         corpus=corpus,
+        erased=context.erased,
     )
     in_store = version.statistics["source"] in snapshot.IN_STORE
     sha256 = pl.lit(None, pl.String) if in_store else pl.col("sha256")

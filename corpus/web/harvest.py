@@ -39,6 +39,7 @@ from corpus.web.warc.reading import (
 from foundation.language.identification import load_identifier
 from foundation.settings import file_sha256
 from foundation.sources.locations import AccessSettings, ByteRange, Location, OutsideFile
+from foundation.store.erased import NOTHING_ERASED, ErasedAddresses
 
 FilesShard: TypeAlias = "list[list[str | None]]"
 """Paths, each with the sha256 that the snapshot knows of it; None where it knows none, or the store vouches for it."""
@@ -58,6 +59,7 @@ class HarvestRun:
         location: root of the crawl's or corpus's files.
         sharers: processes among which requests per second are divided.
         corpus: how a ready corpus's rows are read; None for a crawl.
+        erased: addresses that are left out.
     """
 
     snapshot: str
@@ -68,6 +70,7 @@ class HarvestRun:
     label: str
     settings: DocumentSettings
     corpus: ReadyCorpus | None = None
+    erased: ErasedAddresses = NOTHING_ERASED
 
 
 class _Harvester:
@@ -102,7 +105,9 @@ class _Harvester:
                 self._take_damage(skipped, record)
                 continue
             self._records += 1
-            if isinstance(record, Oversized):
+            if self._is_erased(record):
+                skipped.add("erased")
+            elif isinstance(record, Oversized):
                 skipped.add("too_large", example=record.url)
             elif isinstance(record, OtherRecord):
                 skipped.add("not_a_response")
@@ -113,6 +118,9 @@ class _Harvester:
                     self._robots.append(row)
             else:
                 self._take_page(path, skipped, record)
+
+    def _is_erased(self, record: Record) -> bool:
+        return bool(self._run.erased) and not isinstance(record, OtherRecord | Damage) and self._run.erased.holds(record.url)
 
     def _take_damage(self, skipped: SkippedPages, damage: Damage) -> None:
         self._records += damage.records
@@ -137,7 +145,10 @@ class _Harvester:
                     self._lost_bytes += size
             else:
                 self._records += 1
-                self._take_page(path, skipped, row)
+                if self._run.erased.holds(row.url):
+                    skipped.add("erased")
+                else:
+                    self._take_page(path, skipped, row)
 
     def close(self, location: Location) -> None:
         """Write what is left: counts, robots rules, what the shard took."""

@@ -18,6 +18,7 @@ from corpus.web.snapshot import page_files
 from corpus.web.warc.reading import Response, read_records
 from corpus.web.warc.writing import read_index
 from foundation.sources.locations import Location
+from foundation.store.erased import NOTHING_ERASED, ErasedAddresses
 
 INDEXED_DRAWS = 3
 """Pages looked at for each page wanted, where the index says their language."""
@@ -29,20 +30,24 @@ Looked = tuple[str, str, Extracted | Skip]
 """A page that was looked at: the name of its source, its address, its text or why it has none."""
 
 
-def of_snapshots(roots: Mapping[str, Path], extractor: PageExtractor, settings: ReplaySettings) -> Iterator[Looked]:
+def of_snapshots(
+    roots: Mapping[str, Path], extractor: PageExtractor, settings: ReplaySettings, erased: ErasedAddresses = NOTHING_ERASED
+) -> Iterator[Looked]:
     """Pages of snapshots whose WARC files lie below ``roots``, one snapshot after the other; extracted as they are asked for."""
     for snapshot, root in roots.items():
-        for response in _candidates(root, settings):
+        for response in _candidates(root, settings, erased):
             yield snapshot, response.url, extractor.extract(response)
 
 
-def of_corpus(corpus: ReadyCorpus, location: Location, extractor: PageExtractor, settings: ReplaySettings) -> Iterator[Looked]:
+def of_corpus(
+    corpus: ReadyCorpus, location: Location, extractor: PageExtractor, settings: ReplaySettings, erased: ErasedAddresses = NOTHING_ERASED
+) -> Iterator[Looked]:
     """Rows of a ready corpus of the source language, in an order drawn by a hash of their addresses (or places in the files)."""
     rows = (
         (row.url or f"{path}#{row.row}", row.text)
         for path in corpus_files(corpus, location)
         for row in read_rows(path, corpus, location)
-        if isinstance(row, ReadyRow)
+        if isinstance(row, ReadyRow) and not erased.holds(row.url)
     )
     for url, text in heapq.nsmallest(settings.documents * UNKNOWN_DRAWS, rows, key=lambda row: (_draw(row[0]), row[1])):
         yield "corpus", url, extractor.extract_text(text)
@@ -93,11 +98,13 @@ def _unfit(page: object, label: str, settings: ReplaySettings, seen: set[str]) -
     return "same_text" if page.text in seen else None
 
 
-def _candidates(root: Path, settings: ReplaySettings) -> Iterator[Response]:
+def _candidates(root: Path, settings: ReplaySettings, erased: ErasedAddresses) -> Iterator[Response]:
     """Responses in an order drawn by a hash of their URLs: those that the index names, or all where there is no index."""
     paths = {path.relative_to(root).as_posix(): path for path in page_files(root)}
     wanted: dict[str, set[int]] = {}
-    indexed = (entry for entry in read_index(root, settings.language) if entry["warc_filename"] in paths)
+    indexed = (
+        entry for entry in read_index(root, settings.language) if entry["warc_filename"] in paths and not erased.holds(entry["url"])
+    )
     for entry in heapq.nsmallest(settings.documents * INDEXED_DRAWS, indexed, key=lambda entry: _draw(entry["url"])):
         wanted.setdefault(entry["warc_filename"], set()).add(entry["warc_record_offset"])
     has_index = next(root.glob("cc-index/table/cc-main/warc/crawl=*/subset=warc/*.parquet"), None) is not None
@@ -106,7 +113,7 @@ def _candidates(root: Path, settings: ReplaySettings) -> Iterator[Response]:
         for relative, path in paths.items()
         if not has_index or relative in wanted
         for record in read_records(path)
-        if isinstance(record, Response) and (not has_index or record.offset in wanted[relative])
+        if isinstance(record, Response) and not erased.holds(record.url) and (not has_index or record.offset in wanted[relative])
     )
     draws = settings.documents * (INDEXED_DRAWS if has_index else UNKNOWN_DRAWS)
     yield from heapq.nsmallest(draws, responses, key=lambda record: (_draw(record.url), record.offset))

@@ -14,6 +14,7 @@ from corpus.web.previews import markdown_table
 from corpus.web.ready.files import ready_location
 from corpus.web.reporting import not_empty, ranked, section
 from corpus.web.settings import SnapshotSettings
+from corpus.web.warc.erasing import erase_captures
 from foundation.sources.locations import AccessSettings, Location
 from foundation.stages import StageContext, StageReport
 
@@ -44,6 +45,8 @@ def _in_store(context: StageContext, settings: SnapshotSettings, source: snapsho
         made = snapshot.copy_folder(settings, context.data, partition, root)
     else:
         made = snapshot.write_made_crawl(partition, settings, context.debian, context.data, context.work, root, context.seed)
+    erased = sum(erase_captures(root, context.erased, True).values())
+    made = {**made, **({"erased": erased} if erased else {})}
     rows = snapshot.file_rows(root)
     _write(context, rows, [])
     languages = made.get("languages", {})
@@ -60,7 +63,7 @@ def _common_crawl(context: StageContext, settings: SnapshotSettings) -> StageRep
         rows = crawl_snapshot.whole_files(location, crawl, selection)
         _write(context, rows, [])
         return _report({"source": "common_crawl", "way": "scan", **_sizes(rows)}, rows, {}, {"traffic": crawl_snapshot.traffic_of(location)})
-    run = SelectionRun(access.location, access, context.engine.tasks_at_once, crawl, selection)
+    run = SelectionRun(access.location, access, context.engine.tasks_at_once, crawl, selection, context.erased)
     selected = crawl_snapshot.select_records(location, run, context.work, context.engine)
     _write(context, selected.index_rows, selected.tables())
     counts = selected.counts()

@@ -35,11 +35,12 @@ def build_replay_text(context: StageContext) -> StageReport:
     )
     if settings.corpus is not None:
         access = section(context, "corpus.web.access", AccessSettings)
-        pages = replay.of_corpus(settings.corpus, ready_location(settings.corpus, context.data, access, key="corpus.web.replay.corpus"), extractor, settings)
+        location = ready_location(settings.corpus, context.data, access, key="corpus.web.replay.corpus")
+        pages = replay.of_corpus(settings.corpus, location, extractor, settings, context.erased)
         sources = ["corpus"]
     else:
         roots = _roots(context)
-        pages, sources = replay.of_snapshots(roots, extractor, settings), list(roots)
+        pages, sources = replay.of_snapshots(roots, extractor, settings, context.erased), list(roots)
     licence = settings.corpus.licence if settings.corpus else None
     rows, counts = replay.replay_rows(pages, extractor.label, settings, context.seed, licence)
     with context.staging.table(plain_text.REPLAY_TEXT) as table:
@@ -86,6 +87,7 @@ def build_evaluation_text(context: StageContext) -> StageReport:
         else:
             pages = load_pages(bundled_file(context.data), "evaluation")
             rows[split] = evaluation_text.bundled_rows(pages, identifier, label, LICENCE, settings)
+    rows = {split: [row for row in found if not context.erased.holds(str(row["url"]))] for split, found in rows.items()}
     with context.staging.table(plain_text.EVALUATION_TEXT) as table:
         for split, found in rows.items():
             table.write(found, split)

@@ -31,6 +31,7 @@ from corpus.web.rights.robots import ROBOTS
 from corpus.web.settings import CleanSettings, EvaluationTextSettings, ReplaySettings, SnapshotSettings, WebSettings
 from corpus.web.signals import SIGNALS
 from corpus.web.snapshot import FILES, IN_STORE, folder_files, obtained, source_of
+from corpus.web.warc.erasing import erase_captures
 from foundation.language.identification import IdentificationSettings, model_path
 from foundation.sources.locations import AccessSettings
 from foundation.stages import Stage, StageSetup
@@ -62,6 +63,8 @@ def _sources() -> tuple[Stage, ...]:
             gates=("not_empty",),
             user_files=_snapshot_files,
             facts=_snapshot_facts,
+            from_outside=True,
+            erase_files=erase_captures,
         ),
         Stage(
             "replay_text",
@@ -77,6 +80,7 @@ def _sources() -> tuple[Stage, ...]:
             "adaptation data so that the model keeps its first language.",
             gates=("not_empty",),
             facts=_replay_facts,
+            from_outside=True,
         ),
         Stage(
             "evaluation_text",
@@ -91,6 +95,7 @@ def _sources() -> tuple[Stage, ...]:
             gates=("not_empty",),
             user_files=_evaluation_files,
             facts=_evaluation_facts,
+            from_outside=True,
         ),
     )
 
@@ -113,6 +118,7 @@ def _corpus() -> tuple[Stage, ...]:
             "what robots.txt and tdmrep.json of the hosts say to crawlers for AI is kept as evidence.",
             gates=("not_empty", "damage_share"),
             facts=_document_facts,
+            from_outside=True,
             fetch=_fetch_identifier,
         ),
         Stage(

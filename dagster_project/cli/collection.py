@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.factory import home_folder, make_factory
+from dagster_project.factory import home_folder, make_factory, open_home_store
 from dagster_project.tables import human_age, human_bytes, text_table
 from foundation.errors import TransumanzaError
-from foundation.store import Store
 from foundation.store.collection import Collection, Limits, Space, collect, finished_work, plan_collection, space_of
 from foundation.store.holding import DAY_S
 from foundation.store.layout import asset_folder, asset_name
@@ -30,7 +29,7 @@ def gc(
     ] = None,
 ) -> None:
     """Remove the versions that no profile, tag or running build needs, nor anything that stays was made of."""
-    store = Store(home_folder() / "store")
+    store = open_home_store()
     limits = Limits(min_age * 3600, absent_days * DAY_S)
     prunes = _readers(prune or [])
     now = time.time()

@@ -1,31 +1,35 @@
-"""Commands about the warehouse: what is there, whether it is whole, tags. Comparing and exporting is ``versions``, removing ``collection``."""
+"""Commands about the warehouse: what is there, whether it is whole, tags. Comparing and exporting is ``versions``, removing ``collection`` and ``erasing``."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from dagster_project.cli import collection, versions
-from dagster_project.factory import home_folder
+from dagster_project.cli import collection, erasing, versions
+from dagster_project.factory import open_home_store
 from dagster_project.profile import load_profile
 from dagster_project.tables import human_age, human_bytes, text_table
 from foundation.errors import TransumanzaError
-from foundation.store import BuildRecord, NotPublished, PublishedVersion, Store, StoreError
+from foundation.store import NotPublished, PublishedVersion, Store, StoreError
+from foundation.store.ancestry import Ancestor, ancestry
 from foundation.store.layout import TAGS, asset_name
-from foundation.store.lineage import upstream_of
+
+_FILES_SHOWN = 20
 
 app = typer.Typer(help="The warehouse: versions, their lineage, what differs between them, whether they are whole, what nobody needs.", no_args_is_help=True)
 app.command("diff")(versions.diff_versions)
 app.command("export")(versions.export)
 app.command("gc")(collection.gc)
+app.command("erase")(erasing.erase_addresses)
 
 
 def _store() -> Store:
-    return Store(home_folder() / "store")
+    return open_home_store()
 
 
 @app.command("list")
@@ -73,13 +77,14 @@ def show(
     asset: Annotated[str, typer.Argument(help="The asset.")],
     partition: Annotated[str | None, typer.Option(help="The snapshot, for a partitioned asset.")] = None,
     ref: Annotated[str | None, typer.Option(help="A profile's name, or tags/<tag>.", show_default="the profile")] = None,
-    lineage: Annotated[bool, typer.Option("--lineage", help="Print the whole ancestry as a tree.")] = False,
+    lineage: Annotated[bool, typer.Option("--lineage", help="Print the whole ancestry as a tree, down to crawl files, rule sets and user files.")] = False,
+    every_file: Annotated[bool, typer.Option("--every-file", help="With --lineage: all files, however many.")] = False,
 ) -> None:
     """Show a version: files, rows, statistics, gates, and what it was made of."""
     store = _store()
     record = store.record(asset, partition, ref=ref or load_profile().profile.name)
     if lineage:
-        typer.echo("\n".join(_ancestry(store, record, 0)))
+        typer.echo("\n".join(line for one in ancestry(store, record) for line in _described(one, every_file)))
         return
     published = store.published(record)
     document = {
@@ -154,14 +159,14 @@ def verify(
     typer.echo(f"{len(checked)} versions are whole{f', {pruned} of them without the rows that were pruned' if pruned else ''}")
 
 
-def _ancestry(store: Store, record: BuildRecord, depth: int) -> list[str]:
-    name = asset_name(record.asset, record.partition)
-    lines = [f"{'  ' * depth}{name}@{record.version}  {record.started_at[:16]}  code {record.inputs['code_version']}"]
-    lines += [f"{'  ' * (depth + 1)}file {path} sha256 {digest}" for path, digest in record.inputs["user_files"].items()]
-    for key, data_version in upstream_of(record, lambda asset: bool(store.partitions(asset))):
-        found = [build for build in store.builds(key.asset, key.partition) if (build.version, build.data_version) == (key.version, data_version)]
-        if found:
-            lines += _ancestry(store, found[-1], depth + 1)
-        else:
-            lines.append(f"{'  ' * (depth + 1)}{key} (its build record is gone)")
-    return lines
+def _described(one: Ancestor, every: bool) -> Iterator[str]:
+    """An ancestor as lines of a tree: what it is, and the files that decided what it holds."""
+    indent = "  " * one.depth
+    if one.record is None:
+        yield f"{indent}{one.key} ({one.note})"
+        return
+    yield f"{indent}{one.key}  {one.record.started_at[:16]}  code {one.record.inputs['code_version']}{'  (see above)' if one.repeated else ''}"
+    shown = one.files if every else one.files[:_FILES_SHOWN]
+    yield from (f"{indent}  {file.kind} {file.path}{f' sha256 {file.sha256}' if file.sha256 else ' (never read as a whole)'}" for file in shown)
+    if len(shown) < len(one.files):
+        yield f"{indent}  and {len(one.files) - len(shown):,} more files; --every-file names them"

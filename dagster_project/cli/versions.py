@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dagster_project.factory import home_folder
+from dagster_project.factory import open_home_store
 from dagster_project.profile import load_profile
 from dagster_project.tables import human_bytes
 from foundation.errors import TransumanzaError
@@ -73,7 +73,7 @@ def _held(
     Raises:
         TransumanzaError: a name stands for no version, or for one that is damaged or whose gates failed.
     """
-    store = Store(home_folder() / "store")
+    store = open_home_store()
     with contextlib.ExitStack() as stack:
         try:
             pin = stack.enter_context(store.pin(what))

@@ -95,6 +95,11 @@ def collect(
     """Remove what nobody needs; arguments and errors as of ``plan_collection``. Returns what was removed."""
     limits, prunes = limits or Limits(), prunes or {}
     moment = time.time() if now is None else now
+    with store.maintained(reading=bool(prunes)):
+        return _collect(store, limits, prunes, moment)
+
+
+def _collect(store: Store, limits: Limits, prunes: Mapping[str, Sequence[Reader]], moment: float) -> Collection:
     with store.undisturbed():  # a first look while others work: the second one reads again only what is new
         known = _plan(store, limits, {}, moment, None).holdings
     with exclusive(store.root):
@@ -103,14 +108,14 @@ def collect(
             folder = _folder(store, build.version)
             folder.record(build.key.fingerprint).unlink(missing_ok=True)
             folder.preview(build.key.fingerprint).unlink(missing_ok=True)
-        thrown = [_throw_away(_folder(store, version), _folder(store, version).version(version.version)) for version in collection.versions]
+        thrown = [throw_away(_folder(store, version), _folder(store, version).version(version.version)) for version in collection.versions]
         for path in collection.leftovers:
             if not path.is_dir():
                 path.unlink(missing_ok=True)
         for pruning in collection.prunings:
             if pruning.reason is None:
                 mark_pruned(pruning)
-                thrown.append(_throw_away(_folder(store, pruning.version.key), pruning.folder))
+                thrown.append(throw_away(_folder(store, pruning.version.key), pruning.folder))
     for path in (*thrown, *(path for path in collection.leftovers if path.is_dir())):
         shutil.rmtree(path, ignore_errors=True)
     with exclusive(store.root):
@@ -124,7 +129,7 @@ def _plan(store: Store, limits: Limits, prunes: Mapping[str, Sequence[Reader]], 
     return Collection(
         holdings=holdings,
         needed=keeps,
-        builds=tuple(_downstream_first([build for key, build in holdings.builds.items() if key not in keeps.builds], holdings)),
+        builds=tuple(downstream_first([build for key, build in holdings.builds.items() if key not in keeps.builds], holdings)),
         versions=tuple(version for version in holdings.versions if version not in keeps.versions),
         leftovers=(*holdings.dead_pins, *_leftovers(store, holdings, now, limits)),
         prunings=(
@@ -134,7 +139,7 @@ def _plan(store: Store, limits: Limits, prunes: Mapping[str, Sequence[Reader]], 
     )
 
 
-def _downstream_first(builds: Iterable[Build], holdings: Holdings) -> list[Build]:
+def downstream_first(builds: Iterable[Build], holdings: Holdings) -> list[Build]:
     """Builds, each before those that its lineage names: depth first, the reverse of the order in which they are left."""
     left: list[Build] = []
     chosen = {build.key: build for build in builds}
@@ -161,7 +166,7 @@ def _folder(store: Store, version: VersionKey) -> AssetFolder:
     return asset_folder(store.root, version.asset, version.partition)
 
 
-def _throw_away(folder: AssetFolder, path: Path) -> Path:
+def throw_away(folder: AssetFolder, path: Path) -> Path:
     """Move a version, or a table of one, out of every reader's sight; returns where it is now."""
     folder.trash.mkdir(exist_ok=True)
     return path.rename(folder.trash / f"{path.name}.{os.urandom(6).hex()}")

@@ -37,7 +37,7 @@ class TableDigest:
             raise StoreError("digest blocks are fixed: only the last block may be shorter")
         self._rows += block.num_rows
         for running, column in zip(self._columns, block.columns, strict=True):
-            _feed_array(_one_array(column), running.update)
+            _feed_column(column, running.update)
 
     def columns(self) -> dict[str, str]:
         """Hex digest by column: tells which column changed between two versions."""
@@ -53,11 +53,34 @@ class TableDigest:
         return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()
 
 
+def _feed_column(column: pa.ChunkedArray, feed: Feed) -> None:
+    """As ``_feed_array`` of the whole column; chunks of text, the bulk of most tables, are not copied together for it."""
+    if column.num_chunks != 1 and _is_text_or_bytes(column.type):
+        large = pa.large_string() if _is_text(column.type) else pa.large_binary()
+        empty = pa.scalar("" if _is_text(column.type) else b"", large)
+        _feed_validity(column, feed)
+        parts = [part for chunk in column.chunks if len(part := _filled(chunk.cast(large), empty))]
+        for part in parts:
+            feed(np.diff(_offsets(part)).data.cast("B"))
+        for part in parts:
+            _feed_data(part, feed)
+    else:
+        _feed_array(_one_array(column), feed)
+
+
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     combined = column.combine_chunks()
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_text_or_bytes(kind: pa.DataType) -> bool:
+    return _is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _type_name(kind: pa.DataType) -> str:
@@ -88,7 +111,7 @@ def _feed_array(array: pa.Array, feed: Feed) -> None:
             _feed_array(child, feed)
     elif pa.types.is_boolean(kind):
         feed(np.packbits(pc.fill_null(array, False).to_numpy(zero_copy_only=False)).tobytes())
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    elif _is_text(kind):
         _feed_bytes(array.cast(pa.large_string()), pa.scalar("", pa.large_string()), feed)
     elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         _feed_bytes(array.cast(pa.large_binary()), pa.scalar(b"", pa.large_binary()), feed)
@@ -102,11 +125,12 @@ def _feed_array(array: pa.Array, feed: Feed) -> None:
         raise StoreError(f"type {kind} has no canonical form; use strings, numbers, booleans, times, lists or structs")
 
 
-def _feed_validity(array: pa.Array, feed: Feed) -> None:
+def _feed_validity(array: pa.Array | pa.ChunkedArray, feed: Feed) -> None:
     feed(len(array).to_bytes(8, "little"))
     if array.null_count:
         feed(b"\x01")
-        feed(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+        valid = array.is_valid()
+        feed(np.packbits(valid.to_numpy() if isinstance(valid, pa.ChunkedArray) else valid.to_numpy(zero_copy_only=False)).tobytes())
     else:
         feed(b"\x00")
 
@@ -124,11 +148,22 @@ def _canonical_floats(array: pa.Array) -> memoryview:
 
 
 def _feed_bytes(array: pa.Array, empty: pa.Scalar, feed: Feed) -> None:
-    filled = pc.fill_null(array, empty) if array.null_count else array
-    offsets_buffer, data = filled.buffers()[1:3]
-    if len(filled) == 0:
-        return
-    offsets = np.frombuffer(offsets_buffer, dtype="<i8", count=len(filled) + 1, offset=filled.offset * 8)
-    feed(np.diff(offsets).data.cast("B"))
+    filled = _filled(array, empty)
+    if len(filled):
+        feed(np.diff(_offsets(filled)).data.cast("B"))
+        _feed_data(filled, feed)
+
+
+def _filled(array: pa.Array, empty: pa.Scalar) -> pa.Array:
+    return pc.fill_null(array, empty) if array.null_count else array
+
+
+def _offsets(array: pa.Array) -> np.ndarray:
+    return np.frombuffer(array.buffers()[1], dtype="<i8", count=len(array) + 1, offset=array.offset * 8)
+
+
+def _feed_data(array: pa.Array, feed: Feed) -> None:
+    data = array.buffers()[2]
     if data is not None:
+        offsets = _offsets(array)
         feed(memoryview(data)[int(offsets[0]) : int(offsets[-1])])

@@ -20,6 +20,7 @@ from foundation.settings import file_sha256
 from foundation.store.errors import StoreError
 from foundation.store.layout import CARD, MANIFEST
 from foundation.store.published import PublishedVersion, listed_files
+from foundation.store.staging import link_or_copy
 
 Format = Literal["parquet", "jsonl", "csv"]
 _BATCH_ROWS = 10_000
@@ -128,22 +129,12 @@ def _whole_folder(target: Path) -> Iterator[Path]:
 
 def _bring(source: Path, target: Path, sha256: str | None, copy: bool, done: Exported) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    linked = not copy and _link(source, target)
-    if not linked:
+    linked = not copy and link_or_copy(source, target)
+    if copy:
         shutil.copyfile(source, target)
     if sha256 is not None:
         _check(target, sha256, source)
     done.add(target, linked=linked)
-
-
-def _link(source: Path, target: Path) -> bool:
-    try:
-        target.hardlink_to(source)
-    except FileNotFoundError:
-        raise
-    except OSError:  # another file system, or one without links, or too many of them
-        return False
-    return True
 
 
 def _check(path: Path, sha256: str, source: Path) -> None:

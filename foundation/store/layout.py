@@ -16,6 +16,7 @@ from foundation.store.errors import StoreError
 
 LOCK = ".lock"
 PINS = ".pins"
+ERASED = ".erased.json"
 TAGS = "tags"
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -62,6 +63,11 @@ class AssetFolder:
         return self.builds / "shown"
 
     @property
+    def tombstones(self) -> Path:
+        """Versions that were erased: what may never be published or reused again."""
+        return self.builds / "erased"
+
+    @property
     def references(self) -> Path:
         return self.path / "refs"
 
@@ -86,6 +92,9 @@ class AssetFolder:
 
     def preview(self, fingerprint: str) -> Path:
         return self.shown / f"{fingerprint}.json"
+
+    def tombstone(self, version: str) -> Path:
+        return self.tombstones / f"{version}.json"
 
     def reference(self, name: str) -> Path:
         return self.references / name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Pin:
         self._what = what
         self._path = self._folder / f"{Owner.this_process()}.{os.urandom(6).hex()}.json"
         self._text: str | None = None
+        self.on_write: Callable[[Path], None] = _nothing
+        self.on_release: Callable[[Path], None] = _nothing
 
     def hold(self, versions: Iterable[PublishedVersion]) -> None:
         """Pin versions; call it within ``Store.undisturbed``, together with what finds them. Holding none writes nothing."""
@@ -42,22 +44,32 @@ class Pin:
         if held:
             self._text = json.dumps({"for": self._what, "versions": held}, indent=1, ensure_ascii=False) + "\n"
             replace_atomically(self._path, self._text)
+            self.on_write(self._path)
 
     def release(self) -> None:
         """Hold nothing any more."""
-        self._path.unlink(missing_ok=True)
+        if self._text is not None:
+            self._path.unlink(missing_ok=True)
+            self.on_release(self._path)
 
     def hand_over(self, fingerprint: str) -> None:
         """Leave the versions pinned after this process has ended: the build's work goes on elsewhere."""
         if self._text is not None:
             replace_atomically(self._handed_over(fingerprint), self._text)
+            self.on_write(self._handed_over(fingerprint))
 
     def settle(self, fingerprint: str) -> None:
         """The build is done: what an earlier run of it handed over is needed no more."""
-        self._handed_over(fingerprint).unlink(missing_ok=True)
+        if self._handed_over(fingerprint).exists():
+            self._handed_over(fingerprint).unlink(missing_ok=True)
+            self.on_release(self._handed_over(fingerprint))
 
     def _handed_over(self, fingerprint: str) -> Path:
         return self._folder / f"{_HANDED_OVER}{fingerprint}.json"
+
+
+def _nothing(_path: Path) -> None:
+    """A pin of a local store is its file."""
 
 
 @dataclass(frozen=True)

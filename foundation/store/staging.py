@@ -57,6 +57,19 @@ class Staging:
             raise StoreError(f"{self.asset}: table {spec.name} was not completed")
         self._tables[spec.name] = writer.document
 
+    def adopt_table(self, name: str, document: Mapping[str, Any], folder: Path) -> None:
+        """Take a table over from a published version as it is: its files are linked, or copied where links cannot be.
+
+        Args:
+            name: of the table.
+            document: its entry in that version's manifest.
+            folder: where its files lie.
+        """
+        for split in document["splits"].values():
+            for entry in split["files"]:
+                link_or_copy(folder / entry["path"], self.path / "tables" / name / entry["path"])
+        self._tables[name] = dict(document)
+
     def card(self, text: str, **front_matter: Any) -> None:
         """Set the text of the version's README.md and YAML front matter beside the generated ``configs``."""
         self._card, self._front_matter = text, front_matter
@@ -143,6 +156,19 @@ def _version(tables: Mapping[str, Any], files: list[dict[str, Any]]) -> str:
         "files": [[entry["path"], entry["sha256"]] for entry in files],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Bring an immutable file to another place of the store; returns whether it is a link."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, one without links, or too many of them
+        shutil.copyfile(source, target)
+        return False
+    return True
 
 
 def _flush(path: Path) -> None:

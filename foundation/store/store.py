@@ -25,8 +25,10 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from foundation.store.builds import BuildRecord, replace_atomically, write_once
+from foundation.store.erased import ErasedAddresses, read_erased
 from foundation.store.errors import GateFailed, NotPublished, StoreError
 from foundation.store.layout import (
     MANIFEST,
@@ -35,6 +37,7 @@ from foundation.store.layout import (
     AssetFolder,
     asset_folder,
     asset_name,
+    entries,
     folders_in,
     how_to_make,
 )
@@ -52,6 +55,9 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).expanduser().resolve()
+
+    def __str__(self) -> str:
+        return str(self.root)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -94,6 +100,11 @@ class Store:
             partitions = self.partitions(asset) if partition is None else []
             if partitions:
                 raise NotPublished(f"{asset} is made per snapshot; name one with --partition: {', '.join(partitions)}") from None
+            if self.tombstones(asset, partition):
+                raise NotPublished(
+                    f"{asset_name(asset, partition)} is not published under {ref!r} in {self.root}: versions of it held rows that were erased, and were "
+                    f"withdrawn; materialize it again ({how_to_make(asset, partition)})"
+                ) from None
             raise NotPublished(
                 f"{asset_name(asset, partition)} is not published under {ref!r} in {self.root}; materialize it first ({how_to_make(asset, partition)})"
             ) from None
@@ -170,6 +181,20 @@ class Store:
         path = self._at(record.asset, record.partition).version(record.version)
         return PublishedVersion(record.asset, record.partition, record.version, record.data_version, path)
 
+    @property
+    def erased(self) -> ErasedAddresses:
+        """The addresses that were erased from this store: whatever reads pages or rows from outside leaves them out.
+
+        Raises:
+            StoreError: the list is damaged.
+        """
+        return read_erased(self.root).addresses
+
+    def tombstones(self, asset: str, partition: str | None = None) -> dict[str, Mapping[str, Any]]:
+        """By version, what is left of those that held erased rows: when they went and what took their place."""
+        folder = self._at(asset, partition).tombstones
+        return {name.removesuffix(".json"): json.loads((folder / name).read_text(encoding="utf-8")) for name in sorted(entry.name for entry in entries(folder)) if not name.startswith(".")}
+
     # -- holding ---------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -177,6 +202,11 @@ class Store:
         """While this is open nothing is removed from the store. For moments: what is needed for longer is pinned."""
         with shared(self.root):
             yield
+
+    @contextlib.contextmanager
+    def maintained(self, *, reading: bool) -> Iterator[None]:
+        """Around everything that removes versions or rewrites them; ``reading``: it reads their rows."""
+        yield
 
     @contextlib.contextmanager
     def pin(self, what: str) -> Iterator[Pin]:
@@ -193,7 +223,7 @@ class Store:
         """
         with self.undisturbed():
             record = self.build(asset, partition, fingerprint)
-            if record is None:
+            if record is None or self._is_erased(record):
                 return None
             fault = self._fault(self.published(record))
             if fault:
@@ -217,17 +247,36 @@ class Store:
                     folder.rmdir()  # only when no other build is staging
 
     def publish(
-        self, staging: Staging, record: BuildRecord, *, ref: str, previews: Mapping[str, str] | None = None, plots: Mapping[str, bytes] | None = None
+        self,
+        staging: Staging,
+        record: BuildRecord,
+        *,
+        ref: str,
+        previews: Mapping[str, str] | None = None,
+        plots: Mapping[str, bytes] | None = None,
+        erased: str | None = None,
     ) -> BuildRecord:
         """Put a completed staging folder in its place, write its build record and move the reference.
 
         One hold of the lock for all of it: a version that is there already, and that nothing has needed for long, must not be
         removed between the look at it and the record that names it.
 
+        Args:
+            staging: completed.
+            record: of the build.
+            ref: the reference that moves.
+            previews: Markdown by title.
+            plots: PNG by title.
+            erased: of a build that read from outside, the digest of the erased addresses that it left out.
+
         Returns:
             The record that counts, as ``commit`` says.
+
+        Raises:
+            StoreError: addresses were erased from the store while this was made, or the version held some that were.
         """
         with self.undisturbed():
+            self._refuse_erased(record, erased)
             self.place(staging, record.version)
             self.show(record, previews or {}, plots or {})
             return self.commit(record, ref=ref)
@@ -325,6 +374,15 @@ class Store:
 
     def _preview(self, record: BuildRecord) -> Path:
         return self._at(record.asset, record.partition).preview(record.fingerprint)
+
+    def _is_erased(self, record: BuildRecord) -> bool:
+        return self._at(record.asset, record.partition).tombstone(record.version).is_file()
+
+    def _refuse_erased(self, record: BuildRecord, left_out: str | None) -> None:
+        if left_out is not None and left_out != self.erased.digest:
+            raise StoreError(f"addresses were erased from {self.root} while {asset_name(record.asset, record.partition)} was made; run it again, which leaves them out")
+        if self._is_erased(record):
+            raise StoreError(f"{self.published(record)} held rows that were erased and cannot be published again; look whether its inputs still hold them")
 
     def _fault(self, published: PublishedVersion) -> str | None:
         """Why a version cannot stand for a new build of the same content."""

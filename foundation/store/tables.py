@@ -27,6 +27,7 @@ class TableSpec:
     decimals: Mapping[str, int] = field(default_factory=dict)
     splits: tuple[str, ...] = ("train",)
     description: str = ""
+    mixes_documents: bool = False
 
     def __post_init__(self) -> None:
         known = set(self.schema.names)

@@ -6,7 +6,11 @@ a missing or surplus column is an error that names the table and the row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -17,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from foundation.settings import file_sha256
 from foundation.store.digest import BLOCK_ROWS, TableDigest
 from foundation.store.errors import StoreError
 from foundation.store.tables import TableSpec, schema_document
@@ -27,6 +30,8 @@ SHARD_BYTES = 500_000_000
 ROW_GROUP_BYTES = 64_000_000
 """A row group is closed at this size; ``datasets`` and the Hub viewer want at most 100 MB."""
 
+_HASHES_AHEAD = 64
+"""Blocks and pieces of files that may wait to be hashed: memory is bounded where hashing is slower than compression."""
 _INDEX = "position in the table"
 """Name of a column that exists while rows are compared; no table has a column of this name."""
 
@@ -42,7 +47,9 @@ class TableWriter:
     def __init__(self, spec: TableSpec, folder: Path) -> None:
         self.spec = spec
         self._folder = folder
-        self._splits = {split: _SplitWriter(spec, split, folder) for split in spec.splits}
+        # Hashing leaves Python's lock and runs beside compression; one thread, so that everything is hashed in its order.
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix=f"hash-{spec.name}")
+        self._splits = {split: _SplitWriter(spec, split, folder, self._hashing) for split in spec.splits}
         self._key_hashes: list[np.ndarray] = []
         self.document: dict[str, Any] | None = None
 
@@ -57,6 +64,7 @@ class TableWriter:
         finally:
             for split in self._splits.values():
                 split.release()
+            self._hashing.shutdown(cancel_futures=kind is not None)
         if kind is None:
             self._check_unique_keys()
             self.document = self._describe()
@@ -147,10 +155,12 @@ class TableWriter:
 class _SplitWriter:
     """The shards of one split."""
 
-    def __init__(self, spec: TableSpec, split: str, folder: Path) -> None:
+    def __init__(self, spec: TableSpec, split: str, folder: Path, hashing: Executor) -> None:
         self._spec = spec
         self._split = split
         self._folder = folder
+        self._hashing = hashing
+        self._hashed: deque[Future[None]] = deque()
         self._digest = TableDigest(spec.schema)
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
@@ -162,6 +172,7 @@ class _SplitWriter:
         self._last: pl.DataFrame | None = None
         self.paths: list[Path] = []
         self.shard_rows: list[int] = []
+        self._shard_hashes: list[Any] = []
         self.rows = 0
 
     def append(self, table: pa.Table) -> None:
@@ -184,6 +195,7 @@ class _SplitWriter:
             self._flush_group()
         self._close_shard(complete=complete)
         if complete:
+            self._await_hashes(0)
             self._rename_shards()
 
     def release(self) -> None:
@@ -193,8 +205,8 @@ class _SplitWriter:
 
     def describe(self) -> dict[str, Any]:
         files = [
-            {"path": path.name, "rows": rows, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
-            for path, rows in zip(self.paths, self.shard_rows, strict=True)
+            {"path": path.name, "rows": rows, "bytes": path.stat().st_size, "sha256": sha256.hexdigest()}
+            for path, rows, sha256 in zip(self.paths, self.shard_rows, self._shard_hashes, strict=True)
         ]
         return {
             "rows": self.rows,
@@ -224,7 +236,7 @@ class _SplitWriter:
             )
 
     def _flush_block(self, block: pa.Table) -> None:
-        self._digest.update(block)
+        self._hash(self._digest.update, block)
         step = max(1, int(block.num_rows * ROW_GROUP_BYTES / max(block.nbytes, 1)))
         for start in range(0, block.num_rows, step):
             part = block.slice(start, step)
@@ -232,6 +244,14 @@ class _SplitWriter:
             self._group_bytes += part.nbytes
             if self._group_bytes >= ROW_GROUP_BYTES:
                 self._flush_group()
+
+    def _hash(self, update: Callable[[Any], None], content: Any) -> None:
+        self._hashed.append(self._hashing.submit(update, content))
+        self._await_hashes(_HASHES_AHEAD)
+
+    def _await_hashes(self, left: int) -> None:
+        while len(self._hashed) > left:
+            self._hashed.popleft().result()
 
     def _flush_group(self) -> None:
         if not self._group:
@@ -258,7 +278,9 @@ class _SplitWriter:
     def _open_shard(self) -> None:
         self._close_shard(complete=True)
         path = self._folder / f"{self._split}-{len(self.paths):05d}.parquet"
-        self._sink = _Sink(path)
+        sha256 = hashlib.sha256()
+        self._shard_hashes.append(sha256)
+        self._sink = _Sink(path, functools.partial(self._hash, sha256.update))
         self._writer = pq.ParquetWriter(
             self._sink, self._spec.schema, compression="zstd", write_page_index=True, use_content_defined_chunking=True
         )
@@ -281,8 +303,9 @@ class _Sink:
     pyarrow 26 on a full disk); so the first error is kept here, and raised between two row groups.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hashed: Callable[[bytes], None]) -> None:
         self._stream = path.open("wb")
+        self._hash = hashed
         self._error: OSError | None = None
         self._position = 0
         self.closed = False
@@ -294,6 +317,7 @@ class _Sink:
             except OSError as error:
                 self._error = error
         self._position += len(data)
+        self._hash(data)
         return len(data)
 
     def tell(self) -> int:

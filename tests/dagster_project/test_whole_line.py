@@ -195,7 +195,13 @@ def test_commands_answer(built: Factory) -> None:
     assert {row["asset"] for row in rows} == set(built.stages)
     shown = call(built, "store", "show", "adapted_model", "--ref", "smoke", "--lineage")
     assert shown.returncode == 0 and "snapshot[" in shown.stdout, shown.stderr
-    assert "record is gone" not in shown.stdout
+    assert "record is gone" not in shown.stdout and "warc crawl-data/" in shown.stdout and "setting corpus.web.decisions.rules (rules/" in shown.stdout
+    wanted = built.home / "domains.txt"
+    wanted.write_text("quaderni-di-scuola.example\n", encoding="utf-8")
+    erasing = call(built, "store", "erase", "--domains", str(wanted))
+    assert erasing.returncode == 0 and "documents[" in erasing.stdout and "withdrawn" in erasing.stdout, erasing.stderr
+    assert "model trained on them: adapted_model@" in erasing.stdout and "nothing was changed" in erasing.stdout
+    assert call(built, "store", "erase").returncode == 1
     verified = call(built, "store", "verify")
     assert verified.returncode == 0 and "are whole" in verified.stdout, verified.stderr
     tagged = call(built, "store", "tag", "clean_corpus", "first")

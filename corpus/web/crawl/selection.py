@@ -30,6 +30,7 @@ from corpus.web.domains import registered_domain
 from corpus.web.errors import WebCorpusError
 from corpus.web.settings import SelectionSettings
 from foundation.sources.locations import AccessSettings, Location
+from foundation.store.erased import NOTHING_ERASED, ErasedAddresses
 
 __all__ = ["SELECTION", "SelectionRun", "counts_of", "merged_parts", "origins", "page_conditions", "read_domains",
            "select_part", "select_robots", "write_hosts"]  # fmt: skip
@@ -41,7 +42,7 @@ _SURT_END = ";"  # the character after ":", the last of those that may follow a 
 class SelectionRun:
     """What a shard of selection needs besides the path of its index file; picklable.
 
-    ``sharers``: processes among which ``access.requests_per_second`` is divided.
+    ``sharers``: processes among which ``access.requests_per_second`` is divided. ``erased``: addresses that are left out.
     """
 
     location_url: str
@@ -49,6 +50,7 @@ class SelectionRun:
     sharers: int
     crawl: str
     settings: SelectionSettings
+    erased: ErasedAddresses = NOTHING_ERASED
 
     def location(self) -> Location:
         """The place that the crawl is read from."""
@@ -73,7 +75,7 @@ def select_part(index_path: str, output: Path, run: SelectionRun) -> None:
         for table in index.matches(conditions, bounds):
             drawn = _drawn(table, run.settings.share)
             not_drawn += table.num_rows - drawn.num_rows
-            runs.add(drawn)
+            runs.add(_not_erased(drawn, run.erased))
     runs.close()
     lacking = [] if "content_truncated" in index.columns or run.settings.truncated else ["content_truncated"]
     index.counts.columns_lacking = lacking
@@ -97,7 +99,7 @@ def select_robots(index_path: str, output: Path, run: SelectionRun, hosts_file: 
     runs = SortedRuns(output)
     with IndexFile(location, index_path, "robotstxt") as index:
         for table in index.matches(conditions):
-            runs.add(table)
+            runs.add(_not_erased(table, run.erased))
     runs.close()
     _write_counts(output, "robotstxt", index, runs.counts(), location)
 
@@ -224,6 +226,11 @@ def _drawn(table: pa.Table, share: float) -> pa.Table:
     if share >= 1:
         return table
     return table.filter(pa.array([draw(url) < share for url in table.column("url").to_pylist()], pa.bool_()))
+
+
+def _not_erased(table: pa.Table, erased: ErasedAddresses) -> pa.Table:
+    """Rows whose address was not erased; how many were is told nowhere, for the rows are those of others."""
+    return table.filter(pa.array([not erased.holds(url) for url in table.column("url").to_pylist()], pa.bool_())) if erased else table
 
 
 def _is_robots(urls: pa.Array) -> pa.Array:
