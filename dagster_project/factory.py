@@ -22,7 +22,7 @@ from dagster_project.profile import LoadedProfile, load_profile
 from foundation.errors import TransumanzaError
 from foundation.execution import Engine
 from foundation.sources.data import DataFolder
-from foundation.stages import Stage, StageError, StageResult, Workplace, run_stage
+from foundation.stages import Stage, StageError, StageResult, Workplace, code_version, run_stage
 from foundation.store import Store
 
 
@@ -110,6 +110,11 @@ class Factory:
         if asset not in self.stages:
             raise StageError(f"there is no asset {asset!r}; the profile has {', '.join(self.stages)}")
         return run_stage(self.stages[asset], self.stages, self.workplace, partition, run=run)
+
+    def code_version(self, stage: Stage) -> str:
+        """The code version of a stage under this profile, as Dagster shows it."""
+        profile = self.loaded.profile
+        return code_version(stage, self.loaded.sections, profile.seed, profile.snapshots)
 
     def builds(self) -> list[tuple[Stage, str | None]]:
         """Every stage with every partition of it, in working order."""

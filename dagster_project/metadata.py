@@ -8,14 +8,16 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_project.factory import Factory
 from foundation.stages import StageResult
+from foundation.store import GateResult
 
 MAX_PLOT_BYTES = 50_000
 """Pictures live in the event log: more than this per event makes it slow (reference: dagster.md, section 5)."""
 MAX_NUMBERS = 60
 
 
-def materialize_result(result: StageResult, *, partitioned: bool) -> dg.MaterializeResult:
+def materialize_result(result: StageResult, factory: Factory) -> dg.MaterializeResult:
     """The event of a build or of a reuse: both carry the store's data version, so that downstream stays fresh."""
     record, published = result.record, result.published
     metadata: dict[str, Any] = {
@@ -27,7 +29,7 @@ def materialize_result(result: StageResult, *, partitioned: bool) -> dg.Material
         "dagster/uri": str(published.path),
     }
     if published.tables:
-        metadata["dagster/partition_row_count" if partitioned else "dagster/row_count"] = published.rows
+        metadata["dagster/partition_row_count" if published.partition is not None else "dagster/row_count"] = published.rows
         metadata["dagster/column_schema"] = _column_schema(published.manifest["tables"][published.tables[0]])
     metadata.update(dict(list(_numbers(record.statistics, ""))[:MAX_NUMBERS]))
     metadata.update({f"speed: {name}": value for name, value in list(_numbers(record.observations, ""))[:20]})
@@ -45,8 +47,13 @@ def _check_results(result: StageResult) -> Iterator[dg.AssetCheckResult]:
             passed=gate.passed,
             severity=dg.AssetCheckSeverity.ERROR,
             description=gate.description or None,
-            metadata={key: value for key, value in (("value", gate.value), ("threshold", gate.threshold)) if value is not None},
+            metadata=check_metadata(gate),
         )
+
+
+def check_metadata(gate: GateResult) -> dict[str, Any]:
+    """A gate's number and what it was held against."""
+    return {key: value for key, value in (("value", gate.value), ("threshold", gate.threshold)) if value is not None}
 
 
 def _column_schema(table: Mapping[str, Any]) -> dg.TableSchema:

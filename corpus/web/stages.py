@@ -72,6 +72,7 @@ def _sources() -> tuple[Stage, ...]:
             reads=("corpus.web.access",),
             upstream=("snapshot",),
             tables=(REPLAY_TEXT,),
+            all_snapshots=True,
             kinds=("parquet",),
             description="Source-language (English) pages of the snapshots, extracted as documents are, or of a ready corpus. Mixed into the "
             "adaptation data so that the model keeps its first language.",
@@ -155,6 +156,7 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.duplicates",),
             upstream=("signals",),
             tables=(CLUSTERS,),
+            all_snapshots=True,
             kinds=("parquet",),
             description="Exact and near duplicates (MinHash, 14 bands of 8, verified) across all snapshots. Only signatures "
             "are read, so that adding a snapshot measures nothing again.",
@@ -168,6 +170,7 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.clean", "language.words", "language.identification"),
             upstream=("decisions", "documents", "duplicate_clusters"),
             tables=(TEXT, LEDGER),
+            all_snapshots=True,
             kinds=("parquet",),
             description="The published text, one document of each cluster, personal data replaced, split by registered domain; "
             "and the ledger: every document, kept or not, and why.",

@@ -69,7 +69,7 @@ def run(
     Exit code 1 also where the asset was made and failed a gate. Exit code 75: its shards are with Slurm (execution.engine); the same command goes on with them later.
     """
     from dagster_project.assets import said
-    from dagster_project.whole_line import report_event
+    from dagster_project.runless_events import report_event
 
     factory = make_factory()
     result = factory.run(asset, partition)

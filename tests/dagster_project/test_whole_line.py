@@ -15,7 +15,6 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from dagster_project.build import build_defs
 from dagster_project.factory import Factory
 from dagster_project.instance import dagster_home
 from dagster_project.profile import load_profile
@@ -25,6 +24,7 @@ from dagster_project.whole_line import materialize_everything
 from foundation.sources.data import DataFolder
 from foundation.store import Store
 from tests.conftest import CACHE, ROOT
+from tests.dagster_project.dagster_view import stale_by_resolver
 
 pytestmark = pytest.mark.end_to_end
 
@@ -102,18 +102,8 @@ def test_status_agrees_with_dagster(built: Factory) -> None:
     """Dagster marks stale what the store calls stale, after a change of a content key."""
     changed = Factory(load_profile("smoke", ["corpus.web.clean.validation_share=0.5"]), built.home, built.data)
     ours = {state.asset for state in states(changed) if state.state == "stale"}
-    from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-    from dagster._core.loader import LoadingContextForTest
-
     with dg.DagsterInstance.get() as instance:
-        graph = build_defs(changed).resolve_asset_graph()
-        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-        (snapshot,) = changed.loaded.profile.snapshots
-        theirs = {
-            asset
-            for asset, stage in changed.stages.items()
-            if resolver.get_status(dg.AssetKey(asset), snapshot if stage.partitioned else None) == StaleStatus.STALE
-        }
+        theirs = stale_by_resolver(changed, instance)
     assert theirs == ours == {"clean_corpus"}
 
 
