@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import logging
@@ -99,6 +100,8 @@ class StageContext(StageSetup):
     work: Path
     engine: Engine
     snapshots: tuple[str, ...]
+    last_passed: Callable[[str | None], BuildRecord | None] = lambda partition: None
+    """The last build of this asset, of one partition of it, that passed its gates under the profile: what gates compare with."""
 
     @property
     def workers(self) -> int:
@@ -282,6 +285,16 @@ def setup_of(stage: Stage, workplace: Workplace, partition: str | None) -> Stage
     )
 
 
+def last_passed(workplace: Workplace, asset: str, partition: str | None) -> BuildRecord | None:
+    """The build that the profile's reference names where it passed its gates, else the newest of the profile's that did."""
+    with contextlib.suppress(NotPublished):
+        record = workplace.store.record(asset, partition, ref=workplace.profile)
+        if record.passed:
+            return record
+    earlier = [record for record in workplace.store.builds(asset, partition) if record.passed and record.profile == workplace.profile]
+    return earlier[-1] if earlier else None
+
+
 def run_stage(
     stage: Stage, graph: Mapping[str, Stage], workplace: Workplace, partition: str | None = None, *, run: str = "manual"
 ) -> StageResult:
@@ -355,6 +368,7 @@ def _build(
                 work=work,
                 engine=workplace.engine,
                 snapshots=workplace.snapshots,
+                last_passed=functools.partial(last_passed, workplace, stage.asset),
             )
         )
         version = staging.complete(report.statistics)

@@ -66,7 +66,7 @@ def _translation_stage(
         reproducible=lambda setup: engine_choice(setup).deterministic,
         kinds=("ctranslate2", "parquet"),
         description=description,
-        gates=(translated.KEPT_GATE, translated.LANGUAGE_GATE),
+        gates=(translated.KEPT_GATE, translated.LANGUAGE_GATE, translated.FAILURES_GATE),
         facts=_facts,
     )
 

@@ -12,6 +12,7 @@ from corpus.web import (
     clean_build,
     crawl_snapshot,
     document_build,
+    drift,
     signal_inputs,
     snapshot_build,
     source_builds,
@@ -145,7 +146,7 @@ def _corpus() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="Every rule that each document fails, the lines to remove, and the stretches shared with benchmark "
             "items (n-gram test of Brown et al. 2020, appendix C). Rules are data, in profiles/rules.",
-            gates=("every_document", "some_pass"),
+            gates=("every_document", "some_pass", drift.GATE),
             facts=_decision_facts,
         ),
         Stage(
@@ -160,7 +161,7 @@ def _corpus() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="Exact and near duplicates (MinHash, 14 bands of 8, verified) across all snapshots. Only signatures "
             "are read, so that adding a snapshot measures nothing again.",
-            gates=("every_document",),
+            gates=("every_document", "duplicate_share"),
         ),
         Stage(
             "clean_corpus",

@@ -12,6 +12,7 @@ from dagster_project.build import build_defs
 from dagster_project.factory import Factory
 from dagster_project.runless_events import report_to
 from dagster_project.staleness import states, would_follow
+from foundation.stages import last_passed
 from tests.dagster_project import toy_line
 from tests.dagster_project.dagster_view import stale_by_graphql, stale_by_resolver
 from tests.dagster_project.toy_line import RUNS, THRESHOLD, line, materialize, materialize_all
@@ -169,3 +170,27 @@ def test_automation_asks_for_nothing_behind_a_failed_gate(home: Path, instance: 
     assert materialize(mended, instance, ["clean_corpus"])
     asked, cursor = ticks(mended, instance, cursor)
     assert asked[0] == ["adaptation_tokens"]
+
+
+def test_gates_compare_with_the_last_build_that_passed(home: Path) -> None:
+    """What the reference names where that passed, else the newest of the profile's that did; other profiles' builds are none of them."""
+    def passed(factory: Factory) -> str | None:
+        record = last_passed(factory.workplace, "clean_corpus", None)
+        return None if record is None else f"{record.statistics['numbers']}"
+
+    def build(*overrides: str) -> Factory:
+        factory = line(home, *overrides)
+        for stage, partition in factory.builds():
+            if stage.asset in ("documents", "decisions", "clean_corpus"):
+                factory.run(stage.asset, partition)
+        return factory
+
+    assert passed(line(home)) is None
+    assert passed(build("name=other", f"{THRESHOLD}=3")) == "18"
+    assert passed(line(home)) is None
+    first = build()
+    assert passed(first) == "12"
+    build(f"{THRESHOLD}=18")
+    assert passed(first) == "12", "the newest failed its gate"
+    build(f"{THRESHOLD}=3")  # reused from the other profile, and named by this one's reference now
+    assert passed(first) == "18"
