@@ -175,8 +175,15 @@ def fetch() -> None:
             typer.echo(f"{stage.asset}: all that it downloads is in {factory.workplace.cache}")
 
 
-def show_profile() -> None:
+def show_profile(
+    keys: Annotated[bool, typer.Option("--keys", help="Print the reference of all keys instead (docs/profile-keys.md).")] = False,
+) -> None:
     """Print the profile with every key, as it is validated."""
+    if keys:
+        from dagster_project.profile_reference import profile_reference
+
+        typer.echo(profile_reference(), nl=False)
+        return
     loaded = load_profile()
     typer.echo(yaml.safe_dump(loaded.profile.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
