@@ -40,6 +40,7 @@ from foundation.store import (
     TableSpec,
 )
 from foundation.store.builds import environment, now
+from foundation.store.history import last_passed
 from foundation.store.layout import asset_name
 from foundation.store.lineage import Inputs, upstream_document, versions_of
 from foundation.store.staging import explained_disk_errors
@@ -101,7 +102,7 @@ class StageContext(StageSetup):
     engine: Engine
     snapshots: tuple[str, ...]
     last_passed: Callable[[str | None], BuildRecord | None] = lambda partition: None
-    """The last build of this asset, of one partition of it, that passed its gates under the profile: what gates compare with."""
+    """The last build of a partition of this asset that passed its gates: what new ones are compared with."""
 
     @property
     def workers(self) -> int:
@@ -285,16 +286,6 @@ def setup_of(stage: Stage, workplace: Workplace, partition: str | None) -> Stage
     )
 
 
-def last_passed(workplace: Workplace, asset: str, partition: str | None) -> BuildRecord | None:
-    """The build that the profile's reference names where it passed its gates, else the newest of the profile's that did."""
-    with contextlib.suppress(NotPublished):
-        record = workplace.store.record(asset, partition, ref=workplace.profile)
-        if record.passed:
-            return record
-    earlier = [record for record in workplace.store.builds(asset, partition) if record.passed and record.profile == workplace.profile]
-    return earlier[-1] if earlier else None
-
-
 def run_stage(
     stage: Stage, graph: Mapping[str, Stage], workplace: Workplace, partition: str | None = None, *, run: str = "manual"
 ) -> StageResult:
@@ -368,7 +359,7 @@ def _build(
                 work=work,
                 engine=workplace.engine,
                 snapshots=workplace.snapshots,
-                last_passed=functools.partial(last_passed, workplace, stage.asset),
+                last_passed=functools.partial(last_passed, workplace.store, workplace.profile, stage.asset),
             )
         )
         version = staging.complete(report.statistics)

@@ -1,4 +1,4 @@
-"""Commands about the whole line: env, demo, run, plan, status, summary, report, doctor, fetch, profile."""
+"""Commands about the whole line: env, demo, run, plan, status, summary, report, doctor, fetch, crawls, profile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from foundation.store import NotPublished
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (env, demo, run, plan, status, summary, report, doctor, fetch):
+    for command in (env, demo, run, plan, status, summary, report, doctor, fetch, crawls):
         app.command()(command)
     app.command("profile")(show_profile)
 
@@ -173,6 +173,17 @@ def fetch() -> None:
                 source(setup)
         if stage.fetch or stage.facts:
             typer.echo(f"{stage.asset}: all that it downloads is in {factory.workplace.cache}")
+
+
+def crawls() -> None:
+    """Say which Common Crawl crawls are newer than the profile's, and what to write into its `snapshots:`; changes nothing."""
+    from corpus.web.crawl.crawl_list import listed_crawls, new_crawls
+
+    profile = load_profile().profile
+    listed = listed_crawls(profile.corpus.web.access)
+    found = new_crawls(listed, profile.snapshots)
+    typer.echo(f"{len(listed)} crawls, {listed[0]} to {listed[-1]}")
+    typer.echo(f"newer than those of profile {profile.name}: {', '.join(found.newer)}\n{found.proposal}" if found.newer else "none is newer than those of the profile")
 
 
 def show_profile(

@@ -12,7 +12,7 @@ from dagster_project.build import build_defs
 from dagster_project.factory import Factory
 from dagster_project.runless_events import report_to
 from dagster_project.staleness import states, would_follow
-from foundation.stages import last_passed
+from foundation.store.history import last_passed
 from tests.dagster_project import toy_line
 from tests.dagster_project.dagster_view import stale_by_graphql, stale_by_resolver
 from tests.dagster_project.toy_line import RUNS, THRESHOLD, line, materialize, materialize_all
@@ -175,7 +175,7 @@ def test_automation_asks_for_nothing_behind_a_failed_gate(home: Path, instance: 
 def test_gates_compare_with_the_last_build_that_passed(home: Path) -> None:
     """What the reference names where that passed, else the newest of the profile's that did; other profiles' builds are none of them."""
     def passed(factory: Factory) -> str | None:
-        record = last_passed(factory.workplace, "clean_corpus", None)
+        record = last_passed(factory.workplace.store, factory.workplace.profile, "clean_corpus", None)
         return None if record is None else f"{record.statistics['numbers']}"
 
     def build(*overrides: str) -> Factory:
