@@ -8,14 +8,13 @@ builds into a staging folder, publishes, records and moves the profile's referen
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from foundation.errors import TransumanzaError
+from foundation.exclusive import exclusive
 from foundation.execution import Engine, JobSubmitted
 from foundation.execution.compiled import keep_below
 from foundation.settings import content_of, file_sha256
@@ -316,7 +316,7 @@ def run_stage(
         fingerprint = fingerprint_of(stage, workplace, partition, inputs)
         digest = fingerprint.hexdigest()
         work = workplace.home / "work" / stage.asset / (partition or "all") / digest
-        with _exclusive(work.with_suffix(".lock")):
+        with exclusive(work.with_suffix(".lock")):
             record = store.reuse(stage.asset, partition, digest, ref=workplace.profile)
             if record is not None:
                 previews, plots = store.shown(record)
@@ -397,22 +397,6 @@ def _inputs_document(fingerprint: Fingerprint, inputs: Inputs) -> dict[str, Any]
         "facts": fingerprint.facts,
         "secrets": fingerprint.secrets,
     }
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Only one process at a time works on a fingerprint; a second one waits and then finds the work done.
-
-    A POSIX lock, not ``flock``: a child that outlives its killed parent inherits the latter and would hold it for good.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        try:
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process builds this; waiting for %s", path)
-            fcntl.lockf(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _no_files(_setup: StageSetup) -> Sequence[Path]:
