@@ -122,6 +122,11 @@ class Factory:
         return [(stage, part) for stage in self.stages.values() for part in (snapshots if stage.partitioned else (None,))]
 
 
+def report_path(factory: Factory) -> Path:
+    """Where the HTML report of a profile is written."""
+    return factory.home / "reports" / f"{factory.loaded.profile.name}.html"
+
+
 def make_factory(profile: str | None = None, overrides: list[str] | None = None, *, offline: bool = False) -> Factory:
     """The factory of a profile in this environment; see ``load_profile``, ``home_folder``, ``data_folder``."""
     return Factory(load_profile(profile, overrides), home_folder(), data_folder(), offline)

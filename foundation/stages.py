@@ -136,7 +136,8 @@ class Stage:
     how they are reached; what of them decides rows is in the upstream version that was made with them. ``user_files`` and
     ``facts`` name what else decides the content before anything runs (files of the user, hashes of packages); ``secrets`` are keyed
     hashes of secrets that shape rows, by name. ``fetch`` brings into the cache everything that the build would download.
-    ``all_snapshots`` where the build reads a partitioned asset whole: which snapshots the profile lists counts then, in any order.
+    Of the first table's columns, ``carried`` are those of an upstream asset's first table, values unchanged; ``derived`` are
+    computed of the named ``asset.column``s. ``all_snapshots`` where the build reads a partitioned asset whole: which snapshots the profile lists counts then, in any order.
     """
 
     asset: str
@@ -148,6 +149,8 @@ class Stage:
     tables: tuple[TableSpec, ...] = ()
     partitioned: bool = False
     all_snapshots: bool = False
+    carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reproducible: bool | Callable[[StageSetup], bool] = True
     kinds: tuple[str, ...] = ()
     description: str = ""

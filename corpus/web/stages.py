@@ -125,6 +125,8 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.signals", "language.words", "language.phrases"),
             upstream=("documents",),
             tables=(SIGNALS,),
+            carried={"documents": ("document_id",)},
+            derived=dict.fromkeys((name for name in SIGNALS.schema.names if name != "document_id"), ("documents.text",)),
             partitioned=True,
             kinds=("parquet",),
             description="All quality signals of every document, line signals, MinHash signatures and bands. Measuring never "
@@ -142,6 +144,8 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.decisions", "language.identification"),
             upstream=("signals", "documents", "benchmark_sets"),
             tables=(DECISIONS,),
+            carried={"documents": ("document_id",)},
+            derived={"removed_lines": ("signals.line_signals",), "overlap": ("documents.text", "benchmark_sets.text")},
             partitioned=True,
             kinds=("parquet",),
             description="Every rule that each document fails, the lines to remove, and the stretches shared with benchmark "
@@ -157,6 +161,8 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.duplicates",),
             upstream=("signals",),
             tables=(CLUSTERS,),
+            carried={"signals": ("document_id",)},
+            derived=dict.fromkeys(("cluster_id", "cluster_size"), ("signals.normalized_sha256", "signals.signature", "signals.bands")),
             all_snapshots=True,
             kinds=("parquet",),
             description="Exact and near duplicates (MinHash, 14 bands of 8, verified) across all snapshots. Only signatures "
@@ -171,6 +177,11 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.clean", "language.words", "language.identification"),
             upstream=("decisions", "documents", "duplicate_clusters"),
             tables=(TEXT, LEDGER),
+            carried={
+                "documents": ("document_id", "snapshot", "url", "registered_domain", "licence"),
+                "duplicate_clusters": ("cluster_size",),
+            },
+            derived={"text": ("documents.text", "decisions.removed_lines", "decisions.overlap")},
             all_snapshots=True,
             kinds=("parquet",),
             description="The published text, one document of each cluster, personal data replaced, split by registered domain; "

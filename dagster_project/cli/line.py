@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from dagster_project.factory import Factory, home_folder, make_factory
+from dagster_project.factory import Factory, home_folder, make_factory, report_path
 from dagster_project.instance import dagster_home, environment_lines
 from dagster_project.profile import DEFAULT_PROFILE, load_profile
 from dagster_project.tables import human_bytes, human_hours, text_table
@@ -233,4 +233,4 @@ def _print_summary(factory: Factory, before: set[str] | None, *, stopped: bool =
 def _write_report(factory: Factory) -> Path:
     from dagster_project.report import write_report
 
-    return write_report(factory, factory.home / "reports" / f"{factory.loaded.profile.name}.html")
+    return write_report(factory, report_path(factory))
