@@ -137,7 +137,10 @@ class Stage:
     how they are reached; what of them decides rows is in the upstream version that was made with them. ``user_files`` and
     ``facts`` name what else decides the content before anything runs (files of the user, hashes of packages); ``secrets`` are keyed
     hashes of secrets that shape rows, by name. A stage ``from_outside`` reads pages or rows that no version holds: what was erased from the
-    store is left out there, and counts; ``erase_files`` takes it out of files that such a version holds. ``fetch`` brings into the cache everything that the build would download.
+    store is left out there, and counts; ``erase_files`` takes it out of files that such a version holds.
+    ``fetch`` brings into the cache everything that the build would download.
+    Of the first table's columns, ``carried`` are those of an upstream asset's first table, values unchanged; ``derived`` are
+    computed of the named ``asset.column``s. ``all_snapshots`` where the build reads a partitioned asset whole: which snapshots the profile lists counts then, in any order.
     """
 
     asset: str
@@ -148,6 +151,9 @@ class Stage:
     upstream: tuple[str, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     partitioned: bool = False
+    all_snapshots: bool = False
+    carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reproducible: bool | Callable[[StageSetup], bool] = True
     kinds: tuple[str, ...] = ()
     description: str = ""
@@ -200,20 +206,21 @@ class StageResult:
     plots: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def config_of(stage: Stage, sections: Mapping[str, BaseModel]) -> dict[str, Any]:
-    """The content settings of a stage, by dotted section path."""
+def config_of(stage: Stage, sections: Mapping[str, BaseModel], snapshots: Sequence[str]) -> dict[str, Any]:
+    """The content settings of a stage, by dotted section path, and the listed snapshots where it reads all of them."""
+    listed = {"snapshots": sorted(snapshots)} if stage.all_snapshots else {}
     try:
-        return {path: content_of(sections[path]) for path in stage.sections}
+        return {**{path: content_of(sections[path]) for path in stage.sections}, **listed}
     except KeyError as error:
         raise StageError(f"stage {stage.asset} reads profile section {error}, which the profile does not have") from error
 
 
-def code_version(stage: Stage, sections: Mapping[str, BaseModel], seed: int) -> str:
+def code_version(stage: Stage, sections: Mapping[str, BaseModel], seed: int, snapshots: Sequence[str]) -> str:
     """The stage's version constant and a hash of its content settings and the seed: known before anything runs.
 
     User files and facts are not in it, since they may be large or need a download; the fingerprint has them.
     """
-    text = json.dumps([config_of(stage, sections), seed], sort_keys=True, ensure_ascii=False)
+    text = json.dumps([config_of(stage, sections, snapshots), seed], sort_keys=True, ensure_ascii=False)
     return f"{stage.version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -267,7 +274,7 @@ def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, in
     return Fingerprint(
         asset=stage.asset,
         code_version=stage.version,
-        config={**config_of(stage, workplace.sections), "partition": partition},
+        config={**config_of(stage, workplace.sections, workplace.snapshots), "partition": partition},
         upstream=upstream,
         seed=workplace.seed,
         user_files={name: "+".join(sorted(hashes)) for name, hashes in sorted(files.items())},
