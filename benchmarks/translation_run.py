@@ -103,11 +103,12 @@ def _argos(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ours(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+    from translation.batches import Effort
     from translation.engines import argos, argos_package
     from translation.engines.choice import open_engine
     from translation.engines.transformer import TransformerModel
     from translation.settings import ArgosSettings
-    from translation.translate import Effort, Translator, translate_texts
+    from translation.translate import Translator, translate_texts
 
     settings = ArgosSettings(compute_type=options["compute_type"], device=options["device"], batch_tokens=options["batch_tokens"])
     package = argos_package.unpack(Path(options["package"]), Path(options["folder"]), "en", "it")

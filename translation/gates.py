@@ -27,17 +27,27 @@ def failed_gates(signals: Signals, settings: GateSettings, target: str, *, trans
         "length_ratio": _outside(signals.length_ratio, settings.min_length_ratio, settings.max_length_ratio),
         "language": translating and _wrong_language(signals, settings, target),
         "untranslated": translating and _outside(signals.untranslated_share, 0, settings.max_untranslated_share),
-        "compression": _outside(signals.compression_ratio, settings.min_compression_ratio, float("inf")),
+        "source_copy": translating and signals.copied_words > settings.max_copied_words,
+        "compression": _outside(signals.compression_ratio, settings.min_compression_ratio),
         "repetition": signals.repetition > settings.max_repetition,
         "numbers": signals.numbers_changed > settings.max_numbers_changed,
+        "urls": signals.urls_changed > settings.max_urls_changed,
+        "code": signals.code_changed > settings.max_code_changed,
+        "placeholders": signals.placeholders_changed > settings.max_placeholders_changed,
         "protected_spans": signals.spans_lost > settings.max_spans_lost,
-        "structure": signals.structure_changed > settings.max_structure_changed,
-        "truncated": settings.drop_truncated and signals.truncated_sentences > 0,
+        "lines": signals.lines_changed > settings.max_lines_changed,
+        "paragraphs": signals.paragraphs_changed > settings.max_paragraphs_changed,
+        "list_items": signals.list_items_changed > settings.max_list_items_changed,
+        "truncated": signals.truncated_sentences > settings.max_truncated_sentences,
+        "score": _outside(signals.min_score, settings.min_score),
+        "round_trip": _outside(signals.round_trip_chrf, settings.min_round_trip_chrf),
+        "answer_left_context": _outside(signals.answer_in_context, settings.min_answer_in_context),
+        "input_equals_output": settings.drop_input_equals_output and signals.input_equals_output,
     }
     return [reason for reason in REASONS if failed.get(reason)]
 
 
-def _outside(value: float | None, low: float, high: float) -> bool:
+def _outside(value: float | None, low: float, high: float = float("inf")) -> bool:
     return value is not None and not low <= value <= high
 
 

@@ -1,39 +1,22 @@
 """Protection of inline spans: what must come out of translation exactly as it went in.
 
-Code, addresses, markup, formulas and placeholders are replaced by short marks before a sentence reaches an engine and
-put back after it, only where every mark came back exactly once. A lost span is never appended: the caller keeps the
-source sentence instead.
+Spans are replaced by short marks before a sentence reaches an engine and put back after it, only where every mark came back exactly once.
+A lost span is never appended: the caller tries another form of mark, then the parts around the spans, and at last keeps the source sentence.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-PROTECTOR_VERSION = "1"
+from translation.spans import inline_spans
+
+PROTECTOR_VERSION = "2"
 """Changes whenever the same sentence may be masked otherwise."""
 
-_SPANS = re.compile(
-    r"""
-      (?P<ticks>`+)(?!`)(?:(?!(?P=ticks)).)+(?P=ticks)      # inline code
-    | \\\(.+?\\\) | \$\$[^$]+\$\$                           # formulas
-    | \$(?=\S)[^$\n]*[\\^_{}=][^$\n]*(?<=\S)\$
-    | (?:https?|ftp)://[^\s<>"'`]*[^\s<>"'`.,;:!?)\]}*_]    # addresses, without the sentence's own punctuation
-    | www\.[^\s<>"'`]*[^\s<>"'`.,;:!?)\]}*_]
-    | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
-    | !?\[(?=[^\[\]\n]*\]\()  | \]\([^()\n]*\)              # the frame of a Markdown link; its text is translated
-    | </?[A-Za-z][^<>\n]*> | <!--.*?--> | &\#?\w+;          # HTML
-    | \{\{[^{}\n]*\}\} | \{[^{}\n]*\}                       # placeholders
-    | \[[^\[\]\n]{1,60}\]
-    | %\(\w+\)[sdf] | %[sd]\b
-    | \b\w+(?:\.\w+)*\(\)                                   # calls
-    | \w*[^\W_]_+[^\W_]\w*                                  # snake_case
-    | (?<![\w/.])(?:~|\.{1,2})?/(?:[\w.-]+/)+(?:[\w.-]*\w)?      # paths
-    | \*+ | _{2,} | ~~ | \\[^\w\s]                          # emphasis, escapes
-    | XQ\d+Z                                                # our own mark, should a text hold it
-    """,
-    re.VERBOSE,
-)
+Spans = tuple[tuple[int, int], ...]
+
 _GLUE = re.compile(r"[^\w\n]{1,3}")
 """What may stand between two spans that share one mark."""
 
@@ -62,6 +45,8 @@ class Masked:
 
     def restore(self, translation: str) -> str | None:
         """The translation with all spans back in place; None where a mark is missing, repeated or invented."""
+        if not self.spans:
+            return translation if self.form.pattern.search(translation) is None else None
         found = sorted(int(match.group(2)) for match in self.form.pattern.finditer(translation))
         if found != list(range(len(self.spans))):
             return None
@@ -73,40 +58,52 @@ class Masked:
 
         return self.form.pattern.sub(put_back, translation)
 
-    @property
-    def speaks(self) -> bool:
-        """Whether anything is left to translate: a letter outside the marks."""
-        return any(character.isalpha() for character in self.form.pattern.sub(" ", self.text))
 
-
-def protected_spans(text: str) -> list[tuple[int, int]]:
+def protected_spans(text: str) -> Spans:
     """Start and end of each protected span, ascending and apart from one another."""
-    return [match.span() for match in _SPANS.finditer(text)]
+    return tuple((span.start, span.end) for span in inline_spans(text))
 
 
-def mask(sentence: str, form: MarkForm = MARK_FORMS[0]) -> Masked:
-    """Replace the protected spans of a sentence by marks, set off by spaces from neighbouring words."""
+def mask(sentence: str, form: MarkForm = MARK_FORMS[0], spans: Spans | None = None) -> Masked:
+    """Replace the protected spans of a sentence by marks, set off by spaces from neighbouring words.
+
+    Args:
+        sentence: one sentence.
+        form: how marks are written.
+        spans: where its spans are, where that is known; else they are looked for.
+    """
     parts: list[str] = []
-    spans: list[str] = []
+    masked: list[str] = []
     padded: list[tuple[bool, bool]] = []
     position = 0
-    for start, end in _joined(sentence, protected_spans(sentence)):
+    for start, end in joined(sentence, protected_spans(sentence) if spans is None else spans):
         left = start > 0 and not sentence[start - 1].isspace()
         right = end < len(sentence) and (sentence[end].isalnum() or sentence[end] in "_(\"'")
-        mark = form.template.format(len(spans))
+        mark = form.template.format(len(masked))
         parts += [sentence[position:start], " " if left else "", mark, " " if right else ""]
-        spans.append(sentence[start:end])
+        masked.append(sentence[start:end])
         padded.append((left, right))
         position = end
-    return Masked("".join([*parts, sentence[position:]]), tuple(spans), tuple(padded), form)
+    return Masked("".join([*parts, sentence[position:]]), tuple(masked), tuple(padded), form)
 
 
-def _joined(sentence: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def joined(sentence: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans with nothing to translate between them become one, so that the engine cannot shuffle them."""
-    joined: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     for start, end in spans:
-        if joined and (joined[-1][1] == start or _GLUE.fullmatch(sentence, joined[-1][1], start)):
-            joined[-1] = (joined[-1][0], end)
+        if found and (found[-1][1] == start or _GLUE.fullmatch(sentence, found[-1][1], start)):
+            found[-1] = (found[-1][0], end)
         else:
-            joined.append((start, end))
-    return joined
+            found.append((start, end))
+    return found
+
+
+def unprotected(sentence: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The parts of a sentence between its spans."""
+    edges = [0, *(edge for span in spans for edge in span), len(sentence)]
+    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+
+def speaks(sentence: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether anything is left to translate: a letter outside the spans."""
+    return any(character.isalpha() for start, end in unprotected(sentence, spans) for character in sentence[start:end])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +22,11 @@ from foundation.language.identification import LanguageIdentifier, load_identifi
 from foundation.language.overlap import OverlapIndex
 from foundation.store import TableSpec
 from translation import tables
+from translation.batches import Effort
 from translation.contamination import benchmark_index
 from translation.rows import FIELDS, Judge, Judged, Row, judge_chats, judge_instructions
 from translation.settings import ChatsSettings, GateSettings, InstructionsSettings
-from translation.translate import Effort, TranslatedText, Translator, translate_texts
+from translation.translate import TranslatedText, Translator, translate_texts
 
 Kind = Literal["chats", "instructions"]
 SOURCE: dict[Kind, TableSpec] = {"chats": tables.SOURCE_CHATS, "instructions": tables.SOURCE_INSTRUCTIONS}
@@ -48,11 +49,12 @@ class RowsJob:
     identifier: str
     target: str
     benchmark_items: tuple[str, ...]
+    back: Translator | None = None
 
-    def judge(self) -> Judge:
-        """What rows are judged with."""
+    def judge(self, back: Mapping[str, str]) -> Judge:
+        """What rows are judged with; ``back`` has translations in the source language again."""
         index = _benchmark_index(self.benchmark_items, self.gates.benchmark_ngram)
-        return Judge(_identifier(self.identifier), self.target, index, self.translator.choice, self.gates)
+        return Judge(_identifier(self.identifier), self.target, index, self.translator.choice, self.gates, back)
 
 
 @dataclass
@@ -67,6 +69,7 @@ class RowCounts:
     texts: int = 0
     texts_kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    messages_cut: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
     engine: Counter[str] = field(default_factory=Counter)
     effort: Effort = field(default_factory=Effort)
@@ -75,7 +78,7 @@ class RowCounts:
         """Count another shard's rows as well."""
         for name in ("read", "dropped_categories", "kept", "quarantined", "cut", "texts", "texts_kept"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("reasons", "licences", "engine"):
+        for name in ("reasons", "messages_cut", "licences", "engine"):
             getattr(self, name).update(getattr(other, name))
         for name in ("sentences", "cached", "engine_seconds"):
             setattr(self.effort, name, getattr(self.effort, name) + getattr(other.effort, name))
@@ -89,7 +92,7 @@ class RowCounts:
     def read_from(cls, folder: Path) -> RowCounts:
         """The counts of a finished shard."""
         values = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-        counters = {name: Counter(values.pop(name)) for name in ("reasons", "licences", "engine")}
+        counters = {name: Counter(values.pop(name)) for name in ("reasons", "messages_cut", "licences", "engine")}
         return cls(**{**values, **counters, "effort": Effort(**values["effort"])})
 
 
@@ -131,15 +134,21 @@ def translate_rows(shard: Shard, output: Path, *, job: RowsJob) -> None:
     texts = [text for row in wanted for text in texts_of(row, job.kind)]
     translated = translate_texts(texts, job.translator, counts.effort)
     by_text = dict(zip(texts, translated, strict=True))
-    if job.kind == "chats":
-        judged = judge_chats(wanted, by_text, job.judge(), job.chats)
-    else:
-        judged = judge_instructions(wanted, by_text, job.judge())
+    judge = job.judge(_back(translated, job.back, counts.effort))
+    judged = judge_chats(wanted, by_text, judge, job.chats) if job.kind == "chats" else judge_instructions(wanted, by_text, judge)
     _count(counts, judged, translated, job.kind)
     output.mkdir(parents=True, exist_ok=True)
     for name, spec, part in (("kept", KEPT[job.kind], judged.kept), ("quarantine", QUARANTINE[job.kind], judged.quarantined)):
         pq.write_table(pa.Table.from_pylist(part, schema=spec.schema), output / f"{name}.parquet", compression="zstd")
     counts.write_to(output)
+
+
+def _back(translated: Sequence[TranslatedText], translator: Translator | None, effort: Effort) -> dict[str, str]:
+    """Translations in the source language again, by their text; empty where no engine goes back."""
+    if translator is None:
+        return {}
+    texts = sorted({text.text for text in translated})
+    return {text: found.text for text, found in zip(texts, translate_texts(texts, translator, effort), strict=True)}
 
 
 def _wanted(rows: Sequence[Row], job: RowsJob) -> Iterator[Row]:
@@ -162,10 +171,10 @@ def _count(counts: RowCounts, judged: Judged, translated: Sequence[TranslatedTex
     counts.kept, counts.quarantined, counts.cut = len(judged.kept), len(judged.quarantined), judged.cut
     counts.texts = len(translated)
     counts.texts_kept = sum(len(texts_of(row, kind)) for row in judged.kept)
-    counts.reasons = judged.reasons
+    counts.reasons, counts.messages_cut = judged.reasons, judged.messages_cut
     for text in translated:
         counts.engine.update(
-            sentences=text.sentences, words=text.words, untranslated_words=text.untranslated_words, spans_lost=text.spans_lost, truncated=text.truncated
+            sentences=text.sentences, words=text.words, untranslated_words=text.untranslated_words, spans_lost=text.spans_lost, in_parts=text.in_parts, truncated=text.truncated
         )
 
 

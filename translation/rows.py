@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from foundation.language.identification import LanguageIdentifier
 from translation.contamination import overlapping_benchmarks
 from translation.engines.engine import EngineChoice
-from translation.gates import REASONS, failed_gates
+from translation.gates import failed_gates
 from translation.settings import ChatsSettings, GateSettings
-from translation.signals import Signals, measure, worst
+from translation.signals import Signals, answer_equals_input, answer_in_context, measure, worst
 from translation.translate import TEXT_RULES, TranslatedText
 
 if TYPE_CHECKING:
@@ -27,21 +27,26 @@ Row = dict[str, Any]
 
 NOT_TRANSLATED = "not_translated"
 """Flag of rows that went through the identity engine."""
+IN_PARTS = "in_parts"
+"""Flag of rows with a sentence that was translated in parts, around its protected spans: whole in content, perhaps not in grammar."""
+NO_ANSWER = "no_answer"
+"""Why messages behind the last answer are cut where nothing failed."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What rows are judged with."""
+    """What rows are judged with; ``back`` has translations in the source language again, where the profile asks for round trips."""
 
     identifier: LanguageIdentifier
     target: str
     index: OverlapIndex
     choice: EngineChoice
     settings: GateSettings
+    back: Mapping[str, str] = field(default_factory=dict)
 
     def signals(self, source: str, translated: TranslatedText) -> Signals:
         """The signals of one text."""
-        return measure(source, translated, self.identifier, self.target, self.settings)
+        return measure(source, translated, self.identifier, self.target, self.settings, self.back.get(translated.text))
 
     def reasons(self, signals: Signals, overlaps: Sequence[str]) -> list[str]:
         """Why a text is rejected; empty means keep."""
@@ -51,7 +56,7 @@ class Judge:
     def provenance(self, texts: Sequence[TranslatedText], flags: Sequence[str], overlaps: Sequence[str]) -> Row:
         """The provenance columns of a row."""
         scores = [text.score for text in texts if text.score is not None]
-        marked = [*flags, *([NOT_TRANSLATED] if self.choice.kind == "identity" else [])]
+        marked = [*flags, *([NOT_TRANSLATED] if self.choice.kind == "identity" else []), *([IN_PARTS] if any(text.in_parts for text in texts) else [])]
         return {
             "engine": self.choice.kind,
             "engine_package": self.choice.package,
@@ -65,12 +70,13 @@ class Judge:
 
 @dataclass
 class Judged:
-    """Kept and rejected rows, and how often each reason struck."""
+    """Kept and rejected rows, how often each reason struck, and messages cut from kept chats by the reasons of the one that failed."""
 
     kept: list[Row] = field(default_factory=list)
     quarantined: list[Row] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     cut: int = 0
+    messages_cut: Counter[str] = field(default_factory=Counter)
 
 
 def judge_chats(rows: Sequence[Row], translations: Mapping[str, TranslatedText], judge: Judge, settings: ChatsSettings) -> Judged:
@@ -86,7 +92,7 @@ def _judge_chat(
 ) -> None:
     messages: Sequence[Mapping[str, str]] = row["messages"]
     texts = [translations[message["content"]] for message in messages]
-    signals = [judge.signals(message["content"], text) for message, text in zip(messages, texts, strict=True)]
+    signals = _message_signals(messages, texts, judge)
     overlaps = [overlapping_benchmarks([text.text], judge.index) for text in texts]
     failed = [judge.reasons(item, found) for item, found in zip(signals, overlaps, strict=True)]
     first_bad = next((index for index, reasons in enumerate(failed) if reasons), len(messages))
@@ -106,10 +112,22 @@ def _judge_chat(
     if first_bad < len(messages):
         result.reasons.update(failed[first_bad])
     if kept:
-        result.cut += left < len(messages)
-        result.kept.append({**base, "messages_cut": len(messages) - left})
+        cut = len(messages) - left
+        why = (failed[first_bad] if first_bad < len(messages) else [NO_ANSWER]) if cut else []
+        result.cut += cut > 0
+        result.messages_cut.update(dict.fromkeys(why, cut))
+        result.kept.append({**base, "messages_cut": cut, "cut_reasons": why})
     else:
         result.quarantined.append({**base, "reasons": failed[first_bad] if first_bad < len(messages) else ["too_short"]})
+
+
+def _message_signals(messages: Sequence[Mapping[str, str]], texts: Sequence[TranslatedText], judge: Judge) -> list[Signals]:
+    found = [judge.signals(message["content"], text) for message, text in zip(messages, texts, strict=True)]
+    for index in range(1, len(messages)):
+        if messages[index]["role"] == "assistant":
+            same = answer_equals_input(messages[index - 1]["content"], messages[index]["content"], texts[index - 1].text, texts[index].text)
+            found[index] = replace(found[index], input_equals_output=same)
+    return found
 
 
 def _last_answer(messages: Sequence[Mapping[str, str]], end: int) -> int:
@@ -127,18 +145,16 @@ def judge_instructions(rows: Sequence[Row], translations: Mapping[str, Translate
     result = Judged()
     for row in rows:
         texts = {name: translations[row[name]] for name in FIELDS}
-        signals = worst([judge.signals(row[name], texts[name]) for name in FIELDS if row[name]])
+        signals = _instruction_signals(row, texts, judge)
         overlaps = overlapping_benchmarks([text.text for text in texts.values()], judge.index)
         reasons = judge.reasons(signals, overlaps)
-        if _correction_lost(row, texts):
-            reasons = sorted([*reasons, "input_equals_output"], key=REASONS.index)
         base = {
             "id": row["id"],
             **{name: texts[name].text for name in FIELDS},
             "category": row["category"],
             **{f"source_{name}": row[name] for name in FIELDS},
             **_origin(row),
-            **judge.provenance([texts[name] for name in FIELDS if row[name]], _instruction_flags(row, texts), overlaps),
+            **judge.provenance([texts[name] for name in FIELDS if row[name]], [], overlaps),
             **asdict(signals),
         }
         result.reasons.update(reasons)
@@ -149,22 +165,13 @@ def judge_instructions(rows: Sequence[Row], translations: Mapping[str, Translate
     return result
 
 
-def _correction_lost(row: Row, texts: Mapping[str, TranslatedText]) -> bool:
-    """Engines correct what is wrong on purpose: an editing task whose translated answer equals its input (alpaca-lora, issue 180)."""
-    source, answer = row["context"] or row["instruction"], row["response"]
-    translated = texts["context"].text if row["context"] else texts["instruction"].text
-    return source.strip() != answer.strip() and translated.strip() == texts["response"].text.strip()
-
-
-def _instruction_flags(row: Row, texts: Mapping[str, TranslatedText]) -> list[str]:
-    """``answer_left_context``: an answer quoted from its context no longer is; ``word_puzzle``: a choice between words."""
-    flags = []
-    quoted = bool(row["context"]) and row["response"].strip(" .") in row["context"]
-    if quoted and texts["response"].text.strip(" .") not in texts["context"].text:
-        flags.append("answer_left_context")
-    if row["category"] == "classification" or (not row["context"] and " or " in row["instruction"] and len(row["response"]) < 30):
-        flags.append("word_puzzle")
-    return flags
+def _instruction_signals(row: Row, texts: Mapping[str, TranslatedText], judge: Judge) -> Signals:
+    given = "context" if row["context"] else "instruction"
+    return replace(
+        worst([judge.signals(row[name], texts[name]) for name in FIELDS if row[name]]),
+        answer_in_context=answer_in_context(row["context"], row["response"], texts["context"].text, texts["response"].text),
+        input_equals_output=answer_equals_input(row[given], row["response"], texts[given].text, texts["response"].text),
+    )
 
 
 def _origin(row: Row) -> Row:

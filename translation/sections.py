@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from foundation.stages import StageError, StageSetup
 from translation.engines.choice import choose
 from translation.engines.engine import EngineChoice
-from translation.settings import EngineSettings
+from translation.settings import EngineSettings, GateSettings
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -30,6 +30,12 @@ def section(setup: StageSetup, path: str, kind: type[S]) -> S:
 def engine_choice(setup: StageSetup) -> EngineChoice:
     """The engine of a profile; its files are obtained where they are not in the cache."""
     return choose(section(setup, "translation.engine", EngineSettings), setup.data, setup.downloads, setup.debian)
+
+
+def back_choice(setup: StageSetup) -> EngineChoice | None:
+    """The engine of round trips, of the other direction; None where the profile asks for none."""
+    settings = section(setup, "translation.gates", GateSettings).round_trip
+    return None if settings is None else choose(settings, setup.data, setup.downloads, setup.debian)
 
 
 def hub_licences(licences: Sequence[str]) -> str | list[str]:

@@ -224,6 +224,9 @@ class EngineSettings(Settings):
         "und", description="Language of the translations, as the engine's package calls it; the language file gives it ('und' fits no package)."
     )
     max_sentence_characters: int = Field(600, ge=80, description="Longer sentences are cut at clauses: about 150 tokens, below the engine's 256.")
+    max_sentence_tokens: int = Field(
+        180, ge=16, description="Sentences of more tokens of the engine are cut at clauses until they fit: a translation a third longer stays below max_output_tokens (256)."
+    )
     argos: ArgosSettings = ArgosSettings()
     ctranslate2: ConvertedModelSettings = ConvertedModelSettings()
     openai: OpenAISettings = OpenAISettings()
@@ -248,8 +251,8 @@ class InstructionsSettings(Settings):
 
 
 Reason = Literal[
-    "length_ratio", "language", "untranslated", "compression", "repetition", "numbers", "protected_spans", "structure", "truncated",
-    "input_equals_output", "benchmark_overlap",
+    "length_ratio", "language", "untranslated", "source_copy", "compression", "repetition", "numbers", "urls", "code", "placeholders", "protected_spans",
+    "lines", "paragraphs", "list_items", "truncated", "score", "round_trip", "answer_left_context", "input_equals_output", "benchmark_overlap",
 ]  # fmt: skip
 """Every reason a row can be rejected for, in the order in which they are reported."""
 
@@ -267,15 +270,35 @@ class GateSettings(Settings):
         0.18, ge=0, le=1, description="zlib size to size, on 200 bytes or more (UltraChat-Sinhala, quality report)."
     )
     max_repetition: int = Field(3, ge=1, description="Times that one to four words follow themselves more often than in the source.")
-    max_numbers_changed: int = Field(0, ge=0, description="Numbers lost or gained.")
+    max_copied_words: int = Field(5, ge=0, description="Words of the longest sentence that came back unchanged: names and titles may.")
+    max_numbers_changed: int = Field(0, ge=0, description="Numbers lost or gained; 1,234.5 and 1.234,5 are the same.")
+    small_numbers: int = Field(
+        -1, ge=-1, description="Whole numbers from 0 to here may come and go, as languages write them out ('5', 'cinque'); their values are then not compared. -1: none may."
+    )
+    max_urls_changed: int = Field(0, ge=0, description="Addresses of pages and e-mail lost or gained.")
+    max_code_changed: int = Field(0, ge=0, description="Code, formulas, names of programs and HTML tags lost or gained.")
+    max_placeholders_changed: int = Field(0, ge=0, description="Placeholders ({name}, [Name], %s) lost or gained.")
     max_spans_lost: int = Field(0, ge=0, description="Sentences kept in the source language since the engine lost a protected span.")
-    max_structure_changed: int = Field(0, ge=0, description="Difference in paragraphs, lines and list items.")
-    drop_truncated: bool = Field(True, description="Reject rows with a sentence cut at the engine's limit.")
+    max_lines_changed: int = Field(0, ge=0, description="Difference in the number of lines that hold something.")
+    max_paragraphs_changed: int = Field(0, ge=0, description="Difference in the number of paragraphs.")
+    max_list_items_changed: int = Field(0, ge=0, description="Difference in the number of list items.")
+    max_truncated_sentences: int = Field(0, ge=0, description="Sentences cut at the engine's limit, or left as they were for being longer than it takes.")
+    min_score: float = Field(
+        -3.0, le=0, description="Lowest mean log-probability per token of a sentence; at -3 the engine gives each token one chance in twenty. This project's, loose."
+    )
+    round_trip: EngineSettings | None = Field(
+        None, description="An engine of the other direction: translations go back through it, and chrF compares them with the source. null: no round trip; it costs as much as translating."
+    )
+    min_round_trip_chrf: float = Field(30.0, ge=0, le=100, description="chrF of the round trip; this project's, to be set by `transumanza translate report`.")
+    min_answer_in_context: float = Field(
+        0.6, ge=0, le=1, description="Where the answer is a quotation of the context: share of its words that the translated context holds."
+    )
+    drop_input_equals_output: bool = Field(True, description="Reject rows whose translated answer equals its input while the source's does not: engines correct errors made on purpose.")
     drop_benchmark_overlap: bool = Field(True, description="Reject rows that hold text of a benchmark's test items.")
     benchmark_ngram: int = Field(13, ge=3, description="Words of an overlap with a benchmark (Brown et al. 2020, appendix C: 13).")
     min_kept_share: float = Field(0.7, ge=0, le=1, description="Gate on the set: rows kept of rows read.")
     max_reason_shares: dict[Reason, Annotated[float, Field(ge=0, le=1)]] = Field(
-        {"repetition": 0.05, "compression": 0.05, "truncated": 0.05, "protected_spans": 0.1, "structure": 0.1},
+        {"repetition": 0.05, "compression": 0.05, "truncated": 0.05, "protected_spans": 0.1, "code": 0.05, "paragraphs": 0.05, "list_items": 0.05},
         description="Gate on the set: share of rows read that each reason may reject. These are faults of the engine and of how it is fed, not of hard texts.",
     )
     min_target_share: float = Field(0.9, ge=0, le=1, description="Gate on the set: kept rows whose language is the target.")

@@ -11,9 +11,10 @@ from typing import Any
 from foundation.stages import Stage, StageContext, StageReport, StageSetup
 from foundation.store import TableSpec
 from translation import tables, translated
-from translation.sections import engine_choice
+from translation.sections import back_choice, engine_choice
 from translation.settings import TranslationSettings
 from translation.sources.build import source_stages
+from translation.translate import TEXT_RULES
 
 _ENGINE = "translation.engine"
 _GATES = "translation.gates"
@@ -60,7 +61,7 @@ def _translation_stage(
 ) -> Stage:
     return Stage(
         asset=asset,
-        version="3",
+        version="4",
         group="translation",
         build=build,
         sections=(_ENGINE, section, _GATES, _IDENTIFICATION, _SENTENCES),
@@ -68,7 +69,7 @@ def _translation_stage(
         tables=specs,
         carried={source: ("id", "source", "source_id", "licence", "revision")},
         derived=derived,
-        reproducible=lambda setup: engine_choice(setup).deterministic,
+        reproducible=_reproducible,
         kinds=("ctranslate2", "parquet"),
         description=description,
         gates=(translated.KEPT_GATE, translated.LANGUAGE_GATE, translated.FAILURES_GATE),
@@ -76,6 +77,12 @@ def _translation_stage(
     )
 
 
+def _reproducible(setup: StageSetup) -> bool:
+    back = back_choice(setup)
+    return engine_choice(setup).deterministic and (back is None or back.deterministic)
+
+
 def _facts(setup: StageSetup) -> Mapping[str, Any]:
-    choice = engine_choice(setup)
-    return {"engine": choice.kind, "engine_package": choice.package, "engine_parameters": dict(choice.parameters)}
+    choice, back = engine_choice(setup), back_choice(setup)
+    facts = {"engine": choice.kind, "engine_package": choice.package, "engine_parameters": dict(choice.parameters), "text_rules": TEXT_RULES}
+    return facts if back is None else {**facts, "round_trip_package": back.package, "round_trip_parameters": dict(back.parameters)}

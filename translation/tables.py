@@ -70,16 +70,28 @@ SIGNALS = [
     pa.field("language", _STRING),
     pa.field("language_score", pa.float64()),
     pa.field("untranslated_share", pa.float64()),
+    pa.field("copied_words", pa.int64(), nullable=False),
     pa.field("compression_ratio", pa.float64()),
     pa.field("repetition", pa.int64(), nullable=False),
     pa.field("numbers_changed", pa.int64(), nullable=False),
+    pa.field("urls_changed", pa.int64(), nullable=False),
+    pa.field("code_changed", pa.int64(), nullable=False),
+    pa.field("placeholders_changed", pa.int64(), nullable=False),
     pa.field("spans_lost", pa.int64(), nullable=False),
-    pa.field("structure_changed", pa.int64(), nullable=False),
+    pa.field("lines_changed", pa.int64(), nullable=False),
+    pa.field("paragraphs_changed", pa.int64(), nullable=False),
+    pa.field("list_items_changed", pa.int64(), nullable=False),
     pa.field("truncated_sentences", pa.int64(), nullable=False),
+    pa.field("min_score", pa.float64()),
+    pa.field("round_trip_chrf", pa.float64()),
+    pa.field("answer_in_context", pa.float64()),
+    pa.field("input_equals_output", pa.bool_(), nullable=False),
 ]
 """What the gates on rows read; null where a text is too short to be measured."""
 
-DECIMALS = {"score": 4, "length_ratio": 3, "language_score": 3, "untranslated_share": 3, "compression_ratio": 3}
+DECIMALS = {
+    "score": 4, "length_ratio": 3, "language_score": 3, "untranslated_share": 3, "compression_ratio": 3, "min_score": 4, "round_trip_chrf": 2, "answer_in_context": 3,
+}  # fmt: skip
 
 _REASONS = pa.field("reasons", pa.list_(_STRING), nullable=False)
 
@@ -102,10 +114,11 @@ _INSTRUCTION_COLUMNS = [
 
 TRANSLATED_CHATS = TableSpec(
     name="chats",
-    schema=pa.schema([*_CHAT_COLUMNS, pa.field("messages_cut", pa.int64(), nullable=False)]),
+    schema=pa.schema([*_CHAT_COLUMNS, pa.field("messages_cut", pa.int64(), nullable=False), pa.field("cut_reasons", pa.list_(_STRING), nullable=False)]),
     key=("id",),
     decimals=DECIMALS,
-    description="Translated chats, cut before the first exchange that failed a gate; signals are the worst of what is left.",
+    description="Translated chats, cut before the first exchange that failed a gate; signals are the worst of what is left. `cut_reasons` are those of "
+    "the message that failed.",
 )
 QUARANTINED_CHATS = TableSpec(
     name="quarantine",

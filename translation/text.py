@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from foundation.language.sentences import SentenceSettings
 from foundation.stages import StageSetup
-from translation.sections import engine_choice, section
-from translation.settings import EngineSettings
+from translation.sections import back_choice, engine_choice, section
+from translation.settings import EngineSettings, GateSettings
 from translation.translate import Translator, translate_texts
 
 
@@ -20,7 +20,20 @@ def translator_of(setup: StageSetup) -> Translator:
         EngineError: the engine cannot be used.
     """
     engine, sentences = section(setup, "translation.engine", EngineSettings), section(setup, "language.source_sentences", SentenceSettings)
-    return Translator(engine_choice(setup), sentences, engine.max_sentence_characters, setup.cache if engine.cache else None)
+    cache = setup.cache if engine.cache else None
+    return Translator(engine_choice(setup), sentences, engine.max_sentence_characters, cache, engine.max_sentence_tokens)
+
+
+def back_translator_of(setup: StageSetup) -> Translator | None:
+    """How a profile translates back for round trips; None where it does not.
+
+    Its sentences are told without abbreviations, which are those of the source language: a round trip is a score, not a text.
+    """
+    choice, settings = back_choice(setup), section(setup, "translation.gates", GateSettings).round_trip
+    if choice is None or settings is None:
+        return None
+    cache = setup.cache if settings.cache else None
+    return Translator(choice, SentenceSettings(), settings.max_sentence_characters, cache, settings.max_sentence_tokens)
 
 
 def translate_markdown(text: str, setup: StageSetup) -> str:

@@ -1,23 +1,22 @@
 """Translation of whole texts: segments of all texts → unique sentences → batches → reassembly.
 
 A sentence that occurs many times is translated once. Batches depend on nothing but the set of sentences; those that the cache knows
-are not translated again. Sentences whose protected spans did not come back are tried once more with another form of mark; then the
-source sentence stays, and is counted.
+are not translated again. Sentences whose protected spans come back in no attempt stay as they were, and are counted.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from foundation.language.sentences import SPLITTER_VERSION, SentenceSettings
+from translation.attempts import Attempt, Fitted, attempts, fitted
+from translation.batches import Effort, SentenceTranslator
 from translation.cache import TranslationCache
 from translation.engines.choice import open_engine
-from translation.engines.engine import Engine, EngineChoice, Translation
-from translation.errors import EngineError
-from translation.protection import MARK_FORMS, PROTECTOR_VERSION, Masked, mask
+from translation.engines.engine import EngineChoice
+from translation.protection import PROTECTOR_VERSION, unprotected
 from translation.segmentation import SEGMENTER_VERSION, Piece, segment
 
 TEXT_RULES = f"sentences {SPLITTER_VERSION}, segmentation {SEGMENTER_VERSION}, protection {PROTECTOR_VERSION}"
@@ -30,7 +29,9 @@ class TranslatedText:
 
     ``words`` are words of translated sentences; ``untranslated_words`` those that the engine did not know or that stand
     in sentences left as they were. ``spans_lost``: sentences kept in the source language for a lost protected span or
-    an empty output. ``score``: mean of the engine's scores, ``min_score`` the lowest; None where it has none.
+    an empty output. ``in_parts``: sentences translated in parts, around their spans. ``copied_words``: words of the longest sentence that the engine gave back unchanged. ``truncated``: sentences cut at the engine's
+    limit, or left as they were for being longer than it takes. ``score``: mean of the engine's scores, ``min_score`` the lowest;
+    None where it has none.
     """
 
     text: str
@@ -38,7 +39,9 @@ class TranslatedText:
     words: int = 0
     untranslated_words: int = 0
     spans_lost: int = 0
+    in_parts: int = 0
     truncated: int = 0
+    copied_words: int = 0
     score: float | None = None
     min_score: float | None = None
 
@@ -51,55 +54,7 @@ class Translator:
     sentences: SentenceSettings
     max_sentence_characters: int = 600
     cache: Path | None = None
-
-
-@dataclass
-class Effort:
-    """What translating took: unique sentences, those that the cache knew, and seconds in the engine; differs from run to run."""
-
-    sentences: int = 0
-    cached: int = 0
-    engine_seconds: float = 0.0
-
-
-@dataclass
-class _Sentences:
-    """Translates unique sentences, batch by batch, through the cache."""
-
-    engine: Engine
-    choice: EngineChoice
-    cache: TranslationCache | None
-    effort: Effort = field(default_factory=Effort)
-
-    def translated(self, sentences: Sequence[str]) -> dict[str, Translation]:
-        """Translations by sentence.
-
-        Raises:
-            EngineError: the engine failed, or broke its contract.
-        """
-        found: dict[str, Translation] = {}
-        for batch in self.engine.batches(sentences):
-            known = self.cache.find(batch) if self.cache is not None else {}
-            waiting = [sentence for sentence in batch if sentence not in known]
-            found.update(known)
-            self.effort.sentences += len(batch)
-            self.effort.cached += len(known)
-            if waiting:
-                found.update(self._asked(waiting))
-                if self.cache is not None:
-                    self.cache.keep(batch, {sentence: found[sentence] for sentence in waiting})
-        return found
-
-    def _asked(self, batch: Sequence[str]) -> dict[str, Translation]:
-        clock = time.monotonic()
-        translations = self.engine.translate(batch)
-        self.effort.engine_seconds += time.monotonic() - clock
-        if len(translations) != len(batch):
-            raise EngineError(f"{self.choice.package} gave {len(translations)} translations for {len(batch)} sentences")
-        return {
-            sentence: Translation(" ".join(entry.text.split("\n")).strip(), entry.score, entry.truncated, entry.unknown_words)
-            for sentence, entry in zip(batch, translations, strict=True)
-        }
+    max_sentence_tokens: int = 180
 
 
 def translate_texts(texts: Sequence[str], translator: Translator, effort: Effort | None = None) -> list[TranslatedText]:
@@ -114,64 +69,89 @@ def translate_texts(texts: Sequence[str], translator: Translator, effort: Effort
         EngineError: the engine cannot be used or broke its contract.
     """
     segmented = {text: segment(text, translator.sentences, translator.max_sentence_characters) for text in sorted(set(texts))}
-    waiting = sorted({piece.text for pieces in segmented.values() for piece in pieces if piece.sentence})
-    cache = TranslationCache(translator.cache, translator.choice) if translator.cache is not None and waiting else None
-    done: dict[str, Translation] = {}
+    sentences = {piece for pieces in segmented.values() for piece in pieces if piece.sentence}
+    cache = TranslationCache(translator.cache, translator.choice) if translator.cache is not None and sentences else None
     try:
-        work = _Sentences(open_engine(translator.choice), translator.choice, cache, effort or Effort())
-        for attempt, form in enumerate(MARK_FORMS):
-            masks = {sentence: mask(sentence, form) for sentence in waiting}
-            if attempt:
-                masks = {sentence: masked for sentence, masked in masks.items() if masked.spans}
-            done.update(_restored(masks, work.translated(sorted({masked.text for masked in masks.values()}))))
-            waiting = [sentence for sentence in masks if sentence not in done]
+        engine = SentenceTranslator(open_engine(translator.choice), translator.choice, cache, effort or Effort())
+        fit = fitted(sentences, engine, translator.max_sentence_tokens)
+        parts = {part for found in fit.shorter.values() for part in found if part.sentence}
+        done = attempts(((sentences - fit.shorter.keys()) | parts) - fit.too_long, engine)
     finally:
         if cache is not None:
             cache.close()
-    assembled = {text: _assembled(pieces, done) for text, pieces in segmented.items()}
+    assembled = {text: _assembled(pieces, fit, done) for text, pieces in segmented.items()}
     return [assembled[text] for text in texts]
 
 
-def _restored(masks: Mapping[str, Masked], translations: Mapping[str, Translation]) -> dict[str, Translation]:
-    """Translations by source sentence, protected spans in place; sentences whose spans were lost are missing."""
-    found = {}
-    for sentence, masked in masks.items():
-        translation = translations[masked.text]
-        restored = masked.restore(translation.text)
-        if restored is not None and (restored.strip() or not sentence.strip()):
-            unknown = max(translation.unknown_words - len(masked.spans), 0)  # marks are words that no engine knows
-            found[sentence] = Translation(restored, translation.score, translation.truncated, unknown)
-    return found
+@dataclass
+class _Sum:
+    """What is said of the sentences of a text, as they are put together."""
 
+    parts: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    sentences: int = 0
+    words: int = 0
+    untranslated: int = 0
+    lost: int = 0
+    in_parts: int = 0
+    truncated: int = 0
+    copied_words: int = 0
 
-def _assembled(pieces: Sequence[Piece], done: Mapping[str, Translation]) -> TranslatedText:
-    parts: list[str] = []
-    scores: list[float] = []
-    sentences = words = untranslated = lost = truncated = 0
-    for piece in pieces:
-        if not piece.sentence:
-            parts.append(piece.text)
-            continue
-        count = word_count(piece.text)
-        sentences += 1
-        words += count
-        if piece.text not in done:
-            parts.append(piece.text)
-            lost += 1
-            untranslated += count
-            continue
-        translation = done[piece.text]
-        parts.append(translation.text)
-        truncated += translation.truncated
+    def keep(self, piece: Piece) -> None:
+        """A sentence stays in its language."""
+        count = self._count(piece)
+        self.parts.append(piece.text)
+        self.untranslated += count
+
+    def _count(self, piece: Piece) -> int:
+        count = word_count(piece)
+        self.sentences += 1
+        self.words += count
+        return count
+
+    def add(self, piece: Piece, attempt: Attempt) -> None:
+        """A sentence is translated."""
+        count = self._count(piece)
+        translation = attempt.translation
+        self.parts.append(translation.text)
+        self.in_parts += attempt.in_parts
+        self.truncated += translation.truncated
+        if translation.text == piece.text:
+            self.copied_words = max(self.copied_words, count)
         # One or two words (names, titles) are often the same in both languages.
-        untranslated += count if translation.text == piece.text and count > 2 else min(translation.unknown_words, count)
+        self.untranslated += count if translation.text == piece.text and count > 2 else min(translation.unknown_words, count)
         if translation.score is not None:
-            scores.append(translation.score)
+            self.scores.append(translation.score)
+
+
+def _assembled(pieces: Sequence[Piece], fit: Fitted, done: Mapping[Piece, Attempt]) -> TranslatedText:
+    total = _Sum()
+    for part in (part for piece in pieces for part in fit.shorter.get(piece, (piece,))):
+        if not part.sentence:
+            total.parts.append(part.text)
+        elif part in done:
+            total.add(part, done[part])
+        else:
+            total.keep(part)
+            total.truncated += part in fit.too_long
+            total.lost += part not in fit.too_long
+    scores = total.scores
     score = sum(scores) / len(scores) if scores else None
-    return TranslatedText("".join(parts), sentences, words, untranslated, lost, truncated, score, min(scores, default=None))
+    return TranslatedText(
+        text="".join(total.parts),
+        sentences=total.sentences,
+        words=total.words,
+        untranslated_words=total.untranslated,
+        spans_lost=total.lost,
+        in_parts=total.in_parts,
+        truncated=total.truncated,
+        copied_words=total.copied_words,
+        score=score,
+        min_score=min(scores, default=None),
+    )
 
 
-def word_count(sentence: str) -> int:
+def word_count(piece: Piece) -> int:
     """Words with a letter, protected spans not counted."""
-    masked = mask(sentence)
-    return sum(any(character.isalpha() for character in word) for word in masked.form.pattern.sub(" ", masked.text).split())
+    parts = (piece.text[start:end] for start, end in unprotected(piece.text, piece.spans))
+    return sum(any(character.isalpha() for character in word) for part in parts for word in part.split())

@@ -21,7 +21,7 @@ from translation.report import length_ratio_histogram, preview
 from translation.row_shards import KEPT, QUARANTINE, SOURCE, Kind, RowCounts, RowsJob, shards_of, translate_rows
 from translation.sections import engine_choice, hub_licences, section
 from translation.settings import ChatsSettings, EngineSettings, GateSettings, InstructionsSettings, Reason
-from translation.text import translator_of
+from translation.text import back_translator_of, translator_of
 
 KEPT_GATE = "kept_share"
 LANGUAGE_GATE = "target_language_share"
@@ -55,7 +55,8 @@ def _build(context: StageContext, kind: Kind, upstream: str) -> StageReport:
     )
     seconds = max(time.monotonic() - began, 1e-6)
     counts = RowCounts()
-    with context.staging.table(KEPT[kind]) as kept, context.staging.table(QUARANTINE[kind]) as quarantine:
+    # The table opened last is the version's main table: the kept rows.
+    with context.staging.table(QUARANTINE[kind]) as quarantine, context.staging.table(KEPT[kind]) as kept:
         for folder in folders:
             counts.add(RowCounts.read_from(folder))
             kept.write(pq.read_table(folder / "kept.parquet"))
@@ -75,6 +76,7 @@ def _job(context: StageContext, kind: Kind) -> RowsJob:
         str(model_path(identification, context.downloads)),
         identification.label,
         tuple(str(path) for path in context.input("benchmark_sets").table_files("items")),
+        back_translator_of(context),
     )
 
 
@@ -91,7 +93,7 @@ def _report(context: StageContext, kind: Kind, choice: EngineChoice, counts: Row
     kept_share = round(counts.kept / rows, 4) if rows else 0.0
     target_share = round(languages[identification.label] / languages.total(), 4) if languages else 0.0
     engine = {"kind": choice.kind, "package": choice.package, "parameters": dict(choice.parameters)}
-    own = {"cut": counts.cut, "messages_read": counts.texts, "messages_kept": counts.texts_kept} if kind == "chats" else {"dropped_categories": counts.dropped_categories}
+    own = {"cut": counts.cut, "messages_cut": dict(sorted(counts.messages_cut.items())), "messages_read": counts.texts, "messages_kept": counts.texts_kept} if kind == "chats" else {"dropped_categories": counts.dropped_categories}
     statistics = {
         "rows_read": rows,
         "kept": counts.kept,
@@ -99,7 +101,7 @@ def _report(context: StageContext, kind: Kind, choice: EngineChoice, counts: Row
         "reasons": dict(sorted(counts.reasons.items())),
         "licences": dict(sorted(counts.licences.items())),
         "engine": {**engine, "note": choice.note} if choice.note else engine,
-        **{name: counts.engine[name] for name in ("sentences", "words", "untranslated_words", "spans_lost", "truncated")},
+        **{name: counts.engine[name] for name in ("sentences", "words", "untranslated_words", "spans_lost", "in_parts", "truncated")},
         **own,
     }
     verdicts = (

@@ -21,10 +21,11 @@ END_MARKS = ".!?…"
 CLOSING_MARKS = "\"'”’»)]"
 FULL_STOPS = "。！？"
 """East Asian full stops need no white space behind them."""
-_END = re.compile(rf"[{END_MARKS}]+[{re.escape(CLOSING_MARKS)}]*(?=\s)|[{FULL_STOPS}]+|\n+")
+_END = re.compile(rf"(?<![{END_MARKS}])[{END_MARKS}]++[{re.escape(CLOSING_MARKS)}]*+(?=\s)|[{FULL_STOPS}]+|\n+")
+"""Each mark is looked at once: a megabyte of full stops takes no longer than one of words."""
 _INITIALS = re.compile(r"(?:^|[^\w.])(?:\w\.)+$")
 """``J.``, ``U.S.``, ``e.g.``: single letters with dots."""
-_ONLY_NUMBER = re.compile(r"\s*[(\[]?\d{1,3}\.$")
+_ONLY_NUMBER = re.compile(r"[(\[]?\d{1,3}\.")
 _FILLED = re.compile(r"\S")
 _LAST_WORD = re.compile(r"(\w[\w.]*)\.$")
 _TAIL = 64
@@ -94,9 +95,9 @@ def _ends_sentence(text: str, start: int, mark: re.Match[str], settings: Sentenc
         return False
     if mark.group() != ".":
         return True
-    if _ONLY_NUMBER.fullmatch(text, start, mark.end()):
-        return False
     before = text[max(start, mark.end() - _TAIL) : mark.end()].rsplit(None, 1)[-1]
+    if _ONLY_NUMBER.fullmatch(before) and _opens(text, start, mark.end() - len(before)):
+        return False
     if _INITIALS.search(before):
         return False
     word = _LAST_WORD.search(before)
@@ -104,6 +105,12 @@ def _ends_sentence(text: str, start: int, mark: re.Match[str], settings: Sentenc
         return True
     lower = word.group(1).lower()
     return not (lower in settings.abbreviations or (lower in settings.numeric_abbreviations and following.isdigit()))
+
+
+def _opens(text: str, start: int, place: int) -> bool:
+    """Whether a place is where the sentence's first character stands."""
+    first = _FILLED.search(text, start)
+    return first is not None and first.start() == place
 
 
 def _following(text: str, place: int) -> str:

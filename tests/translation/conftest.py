@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foundation.language.identification import LanguageIdentifier, load_identifier
 from tests.conftest import CACHE
 from translation.engines.engine import EngineChoice
 
@@ -43,6 +44,12 @@ def tiny_identifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # In a process of its own: in one that has loaded torch, fastText's training was seen to fail with "Encountered NaN".
     subprocess.run([sys.executable, "-c", TRAIN_IDENTIFIER, str(folder / "train.txt"), str(folder / "tiny.bin")], check=True, timeout=60)
     return folder / "tiny.bin"
+
+
+@pytest.fixture
+def identifier(tiny_identifier: Path) -> LanguageIdentifier:
+    """The tiny identifier, loaded."""
+    return load_identifier(tiny_identifier)
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from foundation.language.sentences import SentenceSettings
 from translation import translate
+from translation.batches import Effort
 from translation.cache import TranslationCache
 from translation.engines.engine import EngineChoice, Translation, in_slices
 from translation.errors import EngineError
-from translation.translate import Effort, Translator, translate_texts
+from translation.translate import Translator, translate_texts
 
 INDEPENDENT = EngineChoice("argos", "kept 1", (("beam_size", 4),), deterministic=True)
 DEPENDENT = EngineChoice("argos", "kept 1", (("beam_size", 4), ("compute_type", "int8")), deterministic=False, independent=False)
@@ -34,6 +35,9 @@ class Counting:
 
     def batches(self, sentences: Sequence[str]) -> list[list[str]]:
         return in_slices(sentences, self._size)
+
+    def lengths(self, sentences: Sequence[str]) -> list[int]:
+        return [0] * len(sentences)
 
     def translate(self, sentences: Sequence[str]) -> list[Translation]:
         if self._fails_at == len(self.asked):

@@ -102,6 +102,9 @@ class ApertiumEngine:
     def batches(self, sentences: Sequence[str]) -> list[list[str]]:
         return in_slices(sentences, BATCH_SENTENCES)
 
+    def lengths(self, sentences: Sequence[str]) -> list[int]:
+        return [0] * len(sentences)
+
     def translate(self, sentences: Sequence[str]) -> list[Translation]:
         """Translate a batch in one pipe.
 

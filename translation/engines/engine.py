@@ -33,6 +33,10 @@ class Engine(Protocol):
         """
         ...
 
+    def lengths(self, sentences: Sequence[str]) -> list[int]:
+        """Tokens of each sentence, as the engine counts them; 0 where it takes a sentence of any length, or nobody can tell."""
+        ...
+
     def translate(self, sentences: Sequence[str]) -> list[Translation]:
         """One translation for each sentence of a batch, in order; sentences hold no line ends."""
         ...

@@ -55,6 +55,9 @@ class OpenAIEngine:
     def batches(self, sentences: Sequence[str]) -> list[list[str]]:
         return in_slices(sentences, BATCH_SENTENCES)
 
+    def lengths(self, sentences: Sequence[str]) -> list[int]:
+        return [0] * len(sentences)
+
     def translate(self, sentences: Sequence[str]) -> list[Translation]:
         """Translate a batch.
 

@@ -65,7 +65,7 @@ class TransformerModel:
 
     def batches(self, sentences: Sequence[str]) -> list[list[str]]:
         """Sentences of like length together, the longest first: memory is short at once or never."""
-        lengths = [len(pieces) for pieces in self._source.encode(list(sentences))]
+        lengths = self.lengths(sentences)
         order = sorted(range(len(sentences)), key=lambda index: (-lengths[index], sentences[index]))
         budget = self._decoding.batch_tokens * BATCHES_AT_ONCE
         batches: list[list[str]] = []
@@ -77,6 +77,10 @@ class TransformerModel:
             batches[-1].append(sentences[index])
             left -= max(lengths[index], 1)
         return batches
+
+    def lengths(self, sentences: Sequence[str]) -> list[int]:
+        """Pieces of each sentence, the model's own marks not counted."""
+        return [len(pieces) for pieces in self._source.encode(list(sentences))]
 
     def tokens(self, sentences: Sequence[str]) -> list[tuple[list[str], float]]:
         """Output tokens, and the score as CTranslate2 gives it: the sum of log-probabilities over length to the power of the penalty.

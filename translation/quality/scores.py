@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from translation.batches import Effort
 from translation.quality.parallel_sets import Pairs
-from translation.translate import Effort, Translator, translate_texts
+from translation.translate import Translator, translate_texts
 
 RESAMPLES = 500
 """Of the sentences, for the intervals (paired bootstrap's half; Koehn 2004); sacrebleu draws them with a fixed seed."""
