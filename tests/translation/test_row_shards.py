@@ -102,6 +102,7 @@ def test_killed_in_the_middle_and_run_again(compute_type: str, toy_package: Path
         for one, other in zip(resumed, whole, strict=True):
             assert pl.read_parquet(one / name).equals(pl.read_parquet(other / name))
     counts = [RowCounts.read_from(folder).effort for folder in resumed]
-    again = sum(effort.cached for effort in counts[len(before) :])
-    assert again == finished - sum(part.effort.sentences for part in before), "every finished batch was found, none was translated twice"
-    assert json.dumps([effort.sentences for effort in counts]) == json.dumps([RowCounts.read_from(folder).effort.sentences for folder in whole])
+    efforts = [RowCounts.read_from(folder).effort for folder in whole]
+    asked = sum(effort.sentences - effort.cached for effort in counts[len(before) :])
+    assert finished + asked == sum(effort.sentences - effort.cached for effort in efforts), "no sentence of a finished batch was translated twice"
+    assert json.dumps([effort.sentences for effort in counts]) == json.dumps([effort.sentences for effort in efforts])
