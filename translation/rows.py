@@ -29,6 +29,8 @@ NOT_TRANSLATED = "not_translated"
 """Flag of rows that went through the identity engine."""
 IN_PARTS = "in_parts"
 """Flag of rows with a sentence that was translated in parts, around its protected spans: whole in content, perhaps not in grammar."""
+SOURCE_KEPT = "source_kept"
+"""Flag of rows with a sentence that stayed in the source language, since the engine lost its protected spans or could not take it."""
 NO_ANSWER = "no_answer"
 """Why messages behind the last answer are cut where nothing failed."""
 
@@ -56,7 +58,12 @@ class Judge:
     def provenance(self, texts: Sequence[TranslatedText], flags: Sequence[str], overlaps: Sequence[str]) -> Row:
         """The provenance columns of a row."""
         scores = [text.score for text in texts if text.score is not None]
-        marked = [*flags, *([NOT_TRANSLATED] if self.choice.kind == "identity" else []), *([IN_PARTS] if any(text.in_parts for text in texts) else [])]
+        found = {
+            NOT_TRANSLATED: self.choice.kind == "identity",
+            IN_PARTS: any(text.in_parts for text in texts),
+            SOURCE_KEPT: any(text.sentences_kept for text in texts),
+        }
+        marked = [*flags, *(flag for flag, holds in found.items() if holds)]
         return {
             "engine": self.choice.kind,
             "engine_package": self.choice.package,

@@ -31,7 +31,7 @@ class TranslatedText:
     in sentences left as they were. ``spans_lost``: sentences kept in the source language for a lost protected span or
     an empty output. ``in_parts``: sentences translated in parts, around their spans. ``copied_words``: words of the longest sentence that the engine gave back unchanged. ``truncated``: sentences cut at the engine's
     limit, or left as they were for being longer than it takes. ``score``: mean of the engine's scores, ``min_score`` the lowest;
-    None where it has none.
+    None where it has none. ``sentences_kept``: sentences that no attempt translated.
     """
 
     text: str
@@ -44,6 +44,7 @@ class TranslatedText:
     copied_words: int = 0
     score: float | None = None
     min_score: float | None = None
+    sentences_kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,14 @@ class _Sum:
     in_parts: int = 0
     truncated: int = 0
     copied_words: int = 0
+    kept: int = 0
 
     def keep(self, piece: Piece) -> None:
         """A sentence stays in its language."""
         count = self._count(piece)
         self.parts.append(piece.text)
         self.untranslated += count
+        self.kept += 1
 
     def _count(self, piece: Piece) -> int:
         count = word_count(piece)
@@ -147,6 +150,7 @@ def _assembled(pieces: Sequence[Piece], fit: Fitted, done: Mapping[Piece, Attemp
         truncated=total.truncated,
         copied_words=total.copied_words,
         score=score,
+        sentences_kept=total.kept,
         min_score=min(scores, default=None),
     )
 

@@ -55,7 +55,7 @@ def _build(context: StageContext, kind: Kind, upstream: str) -> StageReport:
     )
     seconds = max(time.monotonic() - began, 1e-6)
     counts = RowCounts()
-    # The table opened last is the version's main table: the kept rows.
+    # The table that is complete first, so opened last, is the version's main table: the kept rows.
     with context.staging.table(QUARANTINE[kind]) as quarantine, context.staging.table(KEPT[kind]) as kept:
         for folder in folders:
             counts.add(RowCounts.read_from(folder))

@@ -46,7 +46,7 @@ def tiny_identifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tiny.bin"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def identifier(tiny_identifier: Path) -> LanguageIdentifier:
     """The tiny identifier, loaded."""
     return load_identifier(tiny_identifier)

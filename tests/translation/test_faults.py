@@ -120,6 +120,7 @@ def test_every_fault_is_caught(fault: str, translated: Any, identifier: Language
     result = judged_instruction(found, judge(identifier))
     assert not result.kept
     assert reason in result.quarantined[0]["reasons"]
+    assert ("source_kept" in result.quarantined[0]["flags"]) == (reason == "protected_spans")
 
 
 def test_lost_spans_leave_the_source_sentence(translated: Any) -> None:

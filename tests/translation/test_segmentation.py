@@ -11,13 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.language.identification import LanguageIdentifier
 from foundation.language.sentences import SentenceSettings
 from tests.translation.markdown_texts import LINES, MARKDOWN, MEGABYTE, UNITS
 from translation.blocks import blocks
+from translation.engines.identity import IDENTITY
+from translation.gates import failed_gates
 from translation.outline import outline
 from translation.protection import MARK_FORMS, MarkForm, mask
 from translation.segmentation import LINE_ENDS, Piece, cut, segment
+from translation.settings import GateSettings
+from translation.signals import measure
 from translation.spans import inline_spans
+from translation.translate import TranslatedText, Translator, translate_texts
 
 RULES = SentenceSettings(abbreviations=("mr", "e.g"))
 
@@ -176,6 +182,20 @@ def test_all_real_rows_come_back_byte_for_byte(shared_data: Path) -> None:
             masked = mask(piece.text, spans=piece.spans)
             assert masked.restore(masked.text) == piece.text or not piece.sentence
     assert count > 15_000
+
+
+@given(st.lists(MARKDOWN, max_size=3))
+def test_the_identity_engine_gives_every_text_back(texts: list[str]) -> None:
+    for tokens in (180, 16):
+        found = translate_texts(texts, Translator(IDENTITY, RULES, max_sentence_tokens=tokens))
+        assert [entry.text for entry in found] == texts
+        assert not any(entry.spans_lost or entry.in_parts or entry.truncated for entry in found)
+
+
+@given(text=MARKDOWN)
+def test_what_is_the_same_fails_no_gate_on_structure(identifier: LanguageIdentifier, text: str) -> None:
+    signals = measure(text, TranslatedText(text), identifier, "it", GateSettings())
+    assert set(failed_gates(signals, GateSettings(), "it", translating=False)) <= {"compression"}
 
 
 def test_lines_of_a_megabyte_take_bounded_time() -> None:

@@ -63,6 +63,9 @@ def test_identity_gives_the_samples_back(line: Any) -> None:
     assert all(row["flags"] == ["not_translated"] and row["engine"] == "identity" for row in rows)
     instructions = results["translated_instructions"].published.read("instructions")
     assert (instructions["response"] == instructions["source_response"]).all()
+    assert chats.tables == ("chats", "quarantine"), "the kept rows are the main table"
+    assert chats.rows == len(rows)
+    assert results["translated_instructions"].published.tables == ("instructions", "quarantine")
     assert results["translated_chats"].record.statistics["rows_read"] == len(rows) + chats.read("quarantine").height
     examples = side_by_side(chats, results["translated_instructions"].published, 5)
     assert [example["kind"] for example in examples] == ["chat", "instruction"] * 2 + ["chat"]
@@ -80,6 +83,16 @@ def test_the_set_gates_speak_up(line: Any) -> None:
     result = line({"engine": {"engine": "identity"}, "sources": {"max_chats": 3, "max_instructions": 5}})["translated_instructions"]
     verdicts = {gate.name: gate.passed for gate in result.record.gates}
     assert verdicts == {"kept_share": True, "target_language_share": False, "failure_rates": True}
+
+
+def test_round_trips_are_scored_and_judged(line: Any) -> None:
+    settings = {"engine": {"engine": "identity"}, "sources": {"max_chats": 2, "max_instructions": 6}}
+    back = {"engine": "identity"}
+    good = line({**settings, "gates": {**LOOSE, "round_trip": back}})["translated_instructions"].published.read("instructions")
+    assert good["round_trip_chrf"].drop_nulls().to_list() == [100.0] * good["round_trip_chrf"].is_not_null().sum()
+    assert good["round_trip_chrf"].is_not_null().sum() >= 3
+    without = line({**settings, "gates": LOOSE})["translated_instructions"].published.read("instructions")
+    assert without["round_trip_chrf"].null_count() == without.height == good.height
 
 
 def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Path) -> None:
@@ -103,6 +116,12 @@ def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Pa
     assert messages[1]["content"] == "il treno ha il giardino .\n\n```\ncode stays\n```"
     record = results["translated_chats"].record
     assert record.data_version == record.version  # float32 on the CPU is reproducible
+    trip = {**LOOSE, "min_language_score": 0.0, "min_length_ratio": 0.0, "max_length_ratio": 9.0, "round_trip": {"engine": "identity"}}  # gives Italian back: far from the source
+    long = {"instruction": "the cat sees the red dog .", "context": "", "response": "the old cat wants the bread . the dog has the book . the friend finds the train .", "category": "open_qa"}
+    (data / "dolly/databricks-dolly-15k.jsonl").write_text(json.dumps(long) + "\n")
+    tripped = line({"engine": {"target_code": "it"}, "gates": trip}, data=data)["translated_instructions"].published.read("quarantine").to_dicts()
+    assert [row["reasons"] for row in tripped] == [["round_trip"]]
+    assert 0 < tripped[0]["round_trip_chrf"] < 30
     int8 = line({"engine": {"target_code": "it", "argos": {"compute_type": "int8"}}, "gates": {**LOOSE, "min_language_score": 0.0}}, data=data)
     assert int8["translated_chats"].record.data_version != int8["translated_chats"].record.version
 

@@ -16,7 +16,7 @@ from translation.quality.scores import SetScores, score_set
 from translation.settings import GateSettings
 from translation.translate import Translator
 
-SIGNALS = ("length_ratio", "language_score", "untranslated_share", "compression_ratio", "score")
+SIGNALS = ("length_ratio", "language_score", "untranslated_share", "compression_ratio", "score", "min_score", "round_trip_chrf", "answer_in_context")
 """Signals whose spread is shown."""
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 

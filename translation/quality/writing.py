@@ -20,6 +20,9 @@ _THRESHOLDS = {
     "language_score": ("min_language_score",),
     "untranslated_share": ("max_untranslated_share",),
     "compression_ratio": ("min_compression_ratio",),
+    "min_score": ("min_score",),
+    "round_trip_chrf": ("min_round_trip_chrf",),
+    "answer_in_context": ("min_answer_in_context",),
 }
 _BINS = 40
 
