@@ -43,7 +43,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	@for path in $(wildcard benchmarks/corpus_*.py); do $(BIN)/python -m benchmarks.$$(basename $$path .py) --json || exit 1; done
+	@for path in $(wildcard benchmarks/corpus_*.py) benchmarks/warehouse.py; do $(BIN)/python -m benchmarks.$$(basename $$path .py) --json || exit 1; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -22,6 +22,6 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         try:
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logger.info("another process builds this; waiting for %s", path)
+            logger.info("another process is at work here; waiting for %s", path)
             fcntl.lockf(stream, fcntl.LOCK_EX)
         yield

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from foundation.settings import PROFILES_ROOT, file_sha256
 from foundation.store.builds import BuildRecord
 from foundation.store.layout import VersionKey
 from foundation.store.lineage import upstream_of
@@ -86,10 +88,9 @@ def _what_became(store: Store, key: VersionKey) -> str:
 def _files(store: Store, record: BuildRecord) -> Iterator[SourceFile]:
     for path, sha256 in record.inputs["user_files"].items():
         yield SourceFile("user file", path, sha256)
-    profile = record.inputs.get("profile", {})
     for section, values in record.inputs["config"].items():
         if isinstance(values, Mapping):
-            yield from _referenced(values, _section(profile, section), section)
+            yield from _referenced(values, section)
     version = store.published(record)
     table = version.manifest["tables"].get(FILES_TABLE)
     if table is not None and {"path", "sha256"} <= {column["name"] for column in table["schema"]} and FILES_TABLE not in version.pruned:
@@ -99,17 +100,18 @@ def _files(store: Store, record: BuildRecord) -> Iterator[SourceFile]:
             yield SourceFile(kind, path, sha256)
 
 
-def _section(profile: Any, section: str) -> Any:
-    for name in section.split("."):
-        profile = profile.get(name) if isinstance(profile, Mapping) else None
-    return profile
-
-
-def _referenced(values: Mapping[str, Any], named: Any, place: str) -> Iterator[SourceFile]:
-    """Settings that name a file, which a record keeps by its sha256; what it was called is in the recorded profile."""
+def _referenced(values: Mapping[str, Any], place: str) -> Iterator[SourceFile]:
+    """Settings that name a file, which a record keeps by its sha256; those that come with the project are called by name."""
     for name, value in values.items():
-        called = named.get(name) if isinstance(named, Mapping) else None
         if isinstance(value, Mapping):
-            yield from _referenced(value, called, f"{place}.{name}")
+            yield from _referenced(value, f"{place}.{name}")
         elif isinstance(value, str) and value.startswith("sha256:"):
-            yield SourceFile("setting", f"{place}.{name}{f' ({called})' if called else ''}", value.removeprefix("sha256:"))
+            sha256 = value.removeprefix("sha256:")
+            called = _files_of_the_project().get(sha256)
+            yield SourceFile("setting", f"{place}.{name}{f' ({called})' if called else ''}", sha256)
+
+
+@lru_cache(maxsize=1)
+def _files_of_the_project() -> Mapping[str, str]:
+    """Names of the files that come with the project's profiles, by sha256."""
+    return {file_sha256(path): path.relative_to(PROFILES_ROOT).as_posix() for path in sorted(PROFILES_ROOT.rglob("*")) if path.is_file()}

@@ -17,14 +17,14 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from foundation.execution.turns import one_at_a_time
-from foundation.settings import file_sha256
 from foundation.store.builds import BuildRecord, now
 from foundation.store.erased import ErasedAddresses
-from foundation.store.errors import NotPublished, StoreError
+from foundation.store.errors import StoreError
+from foundation.store.fetching import RemoteVersion
 from foundation.store.layout import ERASED, MANIFEST, PINS, TAGS, asset_folder
 from foundation.store.owners import Owner
 from foundation.store.pins import Pin
@@ -72,6 +72,8 @@ class MirroredStore(Store):
             for path in [path for path in self._small_here() if path.startswith(prefix) and path not in small]:
                 (self.root / path).unlink(missing_ok=True)
                 known.pop(path, None)
+                if _is_manifest(path):  # the version was removed elsewhere, perhaps since it was erased
+                    shutil.rmtree((self.root / path).parent, ignore_errors=True)
             _write(self.root / ".listing", json.dumps(known).encode(), None)
             return listing
 
@@ -131,37 +133,11 @@ class MirroredStore(Store):
     def _path(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
-    def fetch(self, version: PublishedVersion) -> None:
-        """Bring a version's files here, those that are not yet; each is checked against its sha256.
-
-        Raises:
-            StoreError: a file is missing or another one than the manifest says.
-        """
-        for relative, entry in listed_files(version.manifest, version.pruned):
-            place = version.path / relative
-            if place.is_file() and place.stat().st_size == entry["bytes"]:
-                continue
-            try:
-                self.objects.fetch(self._path(place), place)
-            except FileNotFoundError as error:
-                raise StoreError(f"{self.objects.url}/{self._path(place)} is missing; materialize {version.asset} again to restore it") from error
-            if file_sha256(place) != entry["sha256"]:
-                place.unlink()
-                raise StoreError(f"{self.objects.url}/{self._path(place)} has another sha256 than its manifest; materialize {version.asset} again to restore it")
-
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def resolve(self, asset: str, partition: str | None = None, *, ref: str, allow_failed_gates: Collection[str] = ()) -> PublishedVersion:
-        for _ in range(3):
-            record = self.record(asset, partition, ref=ref)
-            version = self.published(record)
-            try:
-                self.fetch(version)
-                return super().resolve(asset, partition, ref=ref, allow_failed_gates=allow_failed_gates)
-            except StoreError:
-                if self.record(asset, partition, ref=ref) == record:  # otherwise it moved meanwhile, and what it named was removed
-                    raise
-        raise NotPublished(f"{asset} under {ref!r} in {self} moves again and again; try again when builds of it are done")
+    def published(self, record: BuildRecord) -> PublishedVersion:
+        path = super().published(record).path
+        return RemoteVersion(record.asset, record.partition, record.version, record.data_version, path, self.objects, self.root)
 
     def record(self, asset: str, partition: str | None = None, *, ref: str) -> BuildRecord:
         self._pull_asset(asset, partition)
@@ -169,9 +145,7 @@ class MirroredStore(Store):
 
     def find(self, asset: str, partition: str | None, name: str) -> BuildRecord:
         self._pull_asset(asset, partition)
-        record = super().find(asset, partition, name)
-        self.fetch(self.published(record))
-        return record
+        return super().find(asset, partition, name)
 
     def partitions(self, asset: str) -> list[str]:
         if not self._removing:
@@ -218,7 +192,7 @@ class MirroredStore(Store):
             shutil.rmtree(self.root, ignore_errors=True)
             before = self.pull()
             for version in self._whole() if reading else ():
-                self.fetch(version)
+                version.fetch()
             self._removing = True
             yield
             self._push(before)
@@ -227,12 +201,12 @@ class MirroredStore(Store):
             self._removing, self.root = False, mirror
             self.objects.remove([REMOVING])
 
-    def _whole(self) -> Iterator[PublishedVersion]:
+    def _whole(self) -> Iterator[RemoteVersion]:
         for place in self._versions(""):
             if not (place / MANIFEST).is_file():  # one that was not finished: its card alone
                 continue
             parts = place.relative_to(self.root).parts
-            yield PublishedVersion(parts[0], parts[1] if len(parts) == 4 else None, parts[-1], parts[-1], place)
+            yield RemoteVersion(parts[0], parts[1] if len(parts) == 4 else None, parts[-1], parts[-1], place, self.objects, self.root)
 
     def _take_over_dead(self, found: str) -> bool:
         """Remove the mark of a process of this machine that is gone."""

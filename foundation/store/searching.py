@@ -151,8 +151,11 @@ ADDRESSES = {"url", "host", "examples"}
 
 
 def names_documents(version: PublishedVersion) -> bool:
-    """Whether a version has a table by whose columns its rows can be searched."""
-    return any({column["name"] for column in table["schema"]} & {"url", "host", "document_id"} for table in version.manifest["tables"].values())
+    """Whether a version has a table, or Parquet among its files, whose rows can be searched: where they hold nothing, it holds nothing."""
+    manifest = version.manifest
+    return any(entry["path"].endswith(".parquet") for entry in manifest["files"]) or any(
+        {column["name"] for column in table["schema"]} & {"url", "host", "document_id"} for table in manifest["tables"].values()
+    )
 
 
 def _is_text(schema: pa.Schema, column: str) -> bool:

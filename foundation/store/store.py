@@ -45,6 +45,7 @@ from foundation.store.locking import shared
 from foundation.store.pins import Pin, pin
 from foundation.store.published import PublishedVersion
 from foundation.store.references import delete_tag, read_reference, references_in, write_reference, write_tag
+from foundation.store.sharing import link_unchanged
 from foundation.store.staging import Staging, explained_disk_errors, remove_abandoned
 
 logger = logging.getLogger(__name__)
@@ -275,11 +276,20 @@ class Store:
         Raises:
             StoreError: addresses were erased from the store while this was made, or the version held some that were.
         """
+        self._share(staging, record, ref)
         with self.undisturbed():
             self._refuse_erased(record, erased)
             self.place(staging, record.version)
             self.show(record, previews or {}, plots or {})
             return self.commit(record, ref=ref)
+
+    def _share(self, staging: Staging, record: BuildRecord, ref: str) -> None:
+        """Let what the version that a reference names holds too take no space twice."""
+        with contextlib.suppress(FileNotFoundError, StoreError):  # there is none yet, or it is damaged: then every file is the version's own
+            version, _ = read_reference(self._at(record.asset, record.partition).reference(ref))
+            if version != record.version:
+                path = self._at(record.asset, record.partition).version(version)
+                link_unchanged(staging.path, PublishedVersion(record.asset, record.partition, version, version, path))
 
     def place(self, staging: Staging, version: str) -> Path:
         """Move a completed staging folder to ``v/<version>``; identical content that is already there stays."""

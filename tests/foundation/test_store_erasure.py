@@ -119,6 +119,28 @@ def test_an_erased_domain_is_nowhere_and_stays_away(tmp_path: Path) -> None:
     assert not run_line(tmp_path)["pages"].reused, "the list's hash does not count"
 
 
+def test_a_release_that_holds_rows_is_withdrawn_and_one_that_holds_none_stays(tmp_path: Path) -> None:
+    import polars as pl
+
+    run_line(tmp_path)
+    place = workplace(tmp_path)
+
+    def released(hosts: str) -> Stage:
+        def build(context: StageContext) -> StageReport:
+            folder = context.staging.files / "data"
+            folder.mkdir()
+            context.input("pages").scan("pages").filter(pl.col("url").str.contains(hosts)).collect().write_parquet(folder / "train.parquet")
+            return StageReport()
+
+        return Stage(f"release_{hosts}", "1", "release", build, upstream=("pages",))
+
+    for hosts in ("rossi", "verdi"):
+        run_stage(released(hosts), LINE, place)
+    done = erase(place.store, domains=[DOMAIN], mixed=MIXED)
+    assert {held.key.asset: held.way for held in done.held}["release_rossi"] == "withdrawn" and place.store.refs("release_rossi") == {}
+    assert place.store.resolve("release_verdi", ref="demo").damage() == [] and "release_verdi" not in {one.key.asset for one in done.affected}
+
+
 def test_single_urls_and_lists_that_grow(tmp_path: Path) -> None:
     run_line(tmp_path)
     store = Store(tmp_path / "store")

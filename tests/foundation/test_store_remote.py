@@ -77,13 +77,16 @@ def check_collection(url: str, tmp_path: Path) -> None:
 def check_erasure(url: str, tmp_path: Path) -> None:
     store = mirrored(url, tmp_path)
     run_remote(store, tmp_path / "a")
+    other = mirrored(url, tmp_path, "other")
+    gone = other.resolve("pages", ref="demo")
+    assert gone.read("pages").height == 12
     done = erase(store, domains=[DOMAIN], mixed=MIXED)
     assert [(held.key.asset, held.way) for held in done.held] == [("pages", "rewritten"), ("measures", "rewritten"), ("tokens", "withdrawn")]
-    other = mirrored(url, tmp_path, "other")
     kept = [url for url in urls() if DOMAIN not in url]
     assert sorted(other.resolve("pages", ref="demo").read("pages")["url"].to_list()) == kept
     with pytest.raises(NotPublished, match="withdrawn"):
         other.resolve("tokens", ref="demo")
+    assert not gone.path.exists(), "a mirror still has what was erased elsewhere"
     for path, content in other.objects.read(other.objects.listing()).items():
         assert DOMAIN.encode() not in content, path
     second = run_remote(other, tmp_path / "b")
