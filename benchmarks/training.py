@@ -1,10 +1,10 @@
 """QLoRA through TRL's SFTTrainer and through Transumanza: the same model, packed rows, start of the fp32 adapter and tokens.
 
-    python -m benchmarks.training [--json] [--steps 8] [--rounds 2] [--row-tokens 512] [--model smollm2|tiny] [--gpu]
+    python -m benchmarks.training [--json] [--steps 8] [--rounds 2] [--row-tokens 512] [--model smollm2|tiny] [--switches] [--gpu]
 
-Each side runs in a process of its own, the sides by turns; the first two steps of a process do not count. `ratio_cpu`: our tokens per
-second over TRL's, each the median step of all rounds, NF4 unpacked for each use as TRL does. `ratio_cpu_unpacked`: ours with
-`nf4_weights: unpacked`. `ratio_cpu_seconds`: the same as `ratio_cpu` in CPU time, which other processes disturb less.
+Each side runs in a process of its own with one thread, the sides by turns; the first two steps of a process do not count. `ratio_cpu`:
+our tokens per CPU second over TRL's, each the median step of all rounds, NF4 unpacked for each use as TRL does; CPU time, since other
+processes disturb it less. `ratio_cpu_unpacked`: ours with `nf4_weights: unpacked`. `ratio_wall`, `ratio_wall_unpacked`: the same by the clock.
 `loss_difference`: the largest difference of any step's loss, all of them after the same tokens.
 
 With `--gpu` (`benchmarks.training_gpu`): LLaMA shapes of 7B and 13B with random weights, QLoRA r=64 at 1,024 and 4,096 tokens, and the
@@ -28,6 +28,15 @@ from benchmarks.training_gpu import measure_gpu
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_STEPS = 2
+ONE_THREAD = ("env", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1")
+CPU_SWITCHES: dict[str, dict[str, Any]] = {
+    "nf4_weights: unpacked": {"nf4_weights": "unpacked"},
+    "attention: eager": {"attention": "eager"},
+    "gradient_checkpointing: true": {"gradient_checkpointing": True},
+    "loss_chunk_tokens: 128": {"loss_chunk_tokens": 128},
+    "compile: true": {"compile": True},
+}
+"""flex attention has no backward pass on a CPU."""
 
 
 def main() -> None:
@@ -39,9 +48,13 @@ def main() -> None:
     parser.add_argument("--model", choices=("smollm2", "tiny"), default="smollm2")
     parser.add_argument("--gpu", action="store_true", help="measure on the GPU as well")
     parser.add_argument("--only-gpu", action="store_true", help="measure on the GPU alone")
+    parser.add_argument("--switches", action="store_true", help="measure the speed switches on the CPU, and nothing else of it")
     options = parser.parse_args()
     measured: dict[str, Any] = {}
-    if not options.only_gpu:
+    if options.switches:
+        with tempfile.TemporaryDirectory(prefix="training-") as folder:
+            measured["switches"] = measure_switches(Path(folder), options.model, options.steps, options.row_tokens)
+    elif not options.only_gpu:
         with tempfile.TemporaryDirectory(prefix="training-") as folder:
             measured = measure(Path(folder), options.model, options.steps, options.rounds, options.row_tokens)
     measured["gpu"] = measure_gpu() if options.gpu or options.only_gpu else "not asked for; add --gpu"
@@ -52,18 +65,20 @@ def measure(folder: Path, model: str, steps: int, rounds: int, row_tokens: int) 
     """The figures on CPU; see the module docstring."""
     prepare(folder, model, steps, row_tokens)
     sides: dict[str, list[dict[str, Any]]] = {"trl": [], "ours": [], "ours-unpacked": []}
+    arguments = {"trl": "trl", "ours": "{}", "ours-unpacked": '{"nf4_weights": "unpacked"}'}
     for _ in range(rounds):
         for side, runs in sides.items():
-            runs.append(run_side([sys.executable, "-m", "benchmarks.training_run", side, str(folder)]))
+            runs.append(run_side([*ONE_THREAD, sys.executable, "-m", "benchmarks.training_run", arguments[side], str(folder)]))
     speed = {side: row_tokens / statistics.median(second for run in runs for second in run["seconds"][WARM_STEPS:]) for side, runs in sides.items()}
     cpu = {side: statistics.median(second for run in runs for second in run["cpu_seconds"][WARM_STEPS:]) for side, runs in sides.items()}
     losses = {side: runs[0]["losses"] for side, runs in sides.items()}
     memory = {side: max(run["peak_memory_mb"] for run in runs) for side, runs in sides.items()}
     return {
-        "ratio_cpu": round(speed["ours"] / speed["trl"], 3),
-        "ratio_cpu_unpacked": round(speed["ours-unpacked"] / speed["trl"], 3),
-        "ratio_cpu_seconds": round(cpu["trl"] / cpu["ours"], 3),
-        "ratio_cpu_seconds_unpacked": round(cpu["trl"] / cpu["ours-unpacked"], 3),
+        "ratio_cpu": round(cpu["trl"] / cpu["ours"], 3),
+        "ratio_cpu_unpacked": round(cpu["trl"] / cpu["ours-unpacked"], 3),
+        "ratio_wall": round(speed["ours"] / speed["trl"], 3),
+        "ratio_wall_unpacked": round(speed["ours-unpacked"] / speed["trl"], 3),
+        "tokens_per_cpu_second": {side: round(row_tokens / value, 1) for side, value in cpu.items()},
         "tokens_per_second": {side: round(value, 1) for side, value in speed.items()},
         "peak_memory_mb": memory,
         "loss_difference": max(abs(a - b) for side in ("ours", "ours-unpacked") for a, b in zip(losses["trl"], losses[side], strict=True)),
@@ -74,6 +89,24 @@ def measure(folder: Path, model: str, steps: int, rounds: int, row_tokens: int) 
         "versions": sides["trl"][0]["versions"],
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}",
     }
+
+
+def measure_switches(folder: Path, model: str, steps: int, row_tokens: int) -> dict[str, Any]:
+    """Tokens per second, memory and loss of each speed switch on this CPU, in CPU time too, against the plain run."""
+    prepare(folder, model, steps, row_tokens)
+    plain: dict[str, Any] = {}
+    table: dict[str, Any] = {}
+    for name, switches in {"plain": {}, **CPU_SWITCHES}.items():
+        run = run_side([*ONE_THREAD, sys.executable, "-m", "benchmarks.training_run", json.dumps(switches), str(folder)])
+        plain = plain or run
+        seconds, cpu = (statistics.median(run[key][WARM_STEPS:]) for key in ("seconds", "cpu_seconds"))
+        table[name] = {
+            "tokens_per_second": round(row_tokens / seconds, 1),
+            "tokens_per_cpu_second": round(row_tokens / cpu, 1),
+            "peak_memory_mb": run["peak_memory_mb"],
+            "loss_difference": max(abs(a - b) for a, b in zip(run["losses"], plain["losses"], strict=True)),
+        }
+    return table
 
 
 def prepare(folder: Path, model: str, steps: int, row_tokens: int) -> None:

@@ -1,4 +1,7 @@
-"""One side of the training benchmark, in a process of its own; prints one JSON object: seconds and loss of every step."""
+"""One side of the training benchmark, in a process of its own; prints one JSON object: seconds and loss of every step.
+
+The side is ``trl``, or a JSON object of settings in which our run differs from the plain one.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Clock:
 def main(side: str, folder: Path) -> None:
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     clock = Clock()
-    losses = trl(folder, rows, clock) if side == "trl" else ours(folder, rows, clock, "unpacked" if side == "ours-unpacked" else "packed")
+    losses = trl(folder, rows, clock) if side == "trl" else ours(folder, rows, clock, json.loads(side))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     versions = {name: version(name) for name in ("torch", "transformers", "peft", "bitsandbytes", "trl")}
     print(json.dumps({"seconds": clock.seconds, "cpu_seconds": clock.cpu, "losses": losses, "peak_memory_mb": peak, "versions": versions}))
@@ -55,15 +58,18 @@ def with_start(model: Any, folder: Path) -> Any:
     return model
 
 
-def ours(folder: Path, rows: list[dict[str, Any]], clock: Clock, nf4_weights: str) -> list[float]:
+def ours(folder: Path, rows: list[dict[str, Any]], clock: Clock, switches: dict[str, Any]) -> list[float]:
+    import tempfile
+
     from training.adapters.lora import model_with_adapter
     from training.fitting import fit
     from training.packing import Row
+    from training.recipes import compile_blocks
     from training.settings import AdaptationSettings
 
     settings = AdaptationSettings.model_validate({
         "steps": len(rows), "warmup_steps": 0, "schedule": "constant", "learning_rate": LEARNING_RATE, "max_gradient_norm": MAX_NORM,
-        "beta2": BETA2, "checkpoint_steps": 10_000, "nf4_weights": nf4_weights, "lora": {"rank": 16, "alpha": 32},
+        "beta2": BETA2, "checkpoint_steps": 10_000, "lora": {"rank": 16, "alpha": 32}, **switches,
     })  # fmt: skip
     model = model_with_adapter(folder / "base", settings, "cpu", seed=7)
 
@@ -73,9 +79,11 @@ def ours(folder: Path, rows: list[dict[str, Any]], clock: Clock, nf4_weights: st
                 clock.step()
             return super().update(n)
 
+    if settings.compile:
+        compile_blocks(model)
     packed = [Row(row["input_ids"], row["document_lengths"]) for row in rows]
     fitted = fit(
-        with_start(model, folder), packed, settings, seed=7, pad_token=2, work=folder / "work-ours",
+        with_start(model, folder), packed, settings, seed=7, pad_token=2, work=Path(tempfile.mkdtemp(dir=folder)),
         progress=lambda total, label, unit: Bar(total=total, disable=True),
     )  # fmt: skip
     return [entry["loss"] for entry in fitted.log]

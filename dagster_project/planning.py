@@ -73,10 +73,12 @@ def estimates(factory: Factory) -> list[Estimate]:
 
 
 def _on_gpu(estimate: Estimate, quantities: Mapping[str, float], factory: Factory) -> Estimate:
-    """The estimate of a model trained from a base of known size, by the operations it takes; any other as it is."""
+    """The estimate of a base of known size, and of a model trained from it by the operations that it takes; any other as it is."""
     training = factory.loaded.profile.training
     line = TRAINED.get(estimate.asset)
     parameters = training.base.parameters if isinstance(training.base, HubBase) else None
+    if parameters is not None and estimate.asset in ("base_model", "chat_base_model"):
+        return replace(estimate, bytes=2 * parameters)
     if line is None or parameters is None or (estimate.asset == "adapted_chat_model" and training.one_line):
         return estimate
     section, unit = line

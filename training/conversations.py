@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from foundation.language.prompts import render_instruction
 from foundation.language.settings import TemplateSettings
 from training.errors import TrainingError
-from training.packing import Row, pack_whole
+from training.packing import Row, pack_best, pack_whole
 from training.templates import Message, answer_spans
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ class Examples:
         """Tokens that are predicted."""
         return sum(sum(wanted) for _, wanted in self.items)
 
-    def packed(self, row_tokens: int) -> list[Row]:
-        """The examples in rows.
+    def packed(self, row_tokens: int, *, by_length: bool = False) -> list[Row]:
+        """The examples in rows, in their order or by length.
 
         Raises:
             TrainingError: none is left.
         """
         if not self.items:
             raise TrainingError(f"no example is left to train on; left out, by reason: {dict(self.dropped)}")
-        return list(pack_whole(self.items, row_tokens))
+        return list((pack_best if by_length else pack_whole)(self.items, row_tokens))
 
 
 def seeded_order(identifiers: Iterable[str], seed: int) -> list[str]:

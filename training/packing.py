@@ -8,8 +8,10 @@ trained to predict the beginning of the next.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from training.errors import TrainingError
@@ -113,6 +115,32 @@ def pack_whole(examples: Iterable[tuple[Sequence[int], Sequence[bool]]], row_tok
         targets.extend(wanted)
     if ids:
         yield Row(ids, lengths, targets)
+
+
+def pack_best(examples: Iterable[tuple[Sequence[int], Sequence[bool]]], row_tokens: int, window: int = 1_000) -> Iterator[Row]:
+    """Rows of whole examples, filled by length: of so many examples in turn, the longest first, each into the fullest row that has room.
+
+    Best-fit decreasing: few rows, and no order among the examples of a window (Krell et al. 2021, arXiv 2107.02027).
+
+    Raises:
+        TrainingError: an example is longer than a row.
+    """
+    source = iter(examples)
+    while some := list(islice(source, window)):
+        bins: list[list[int]] = []
+        room: list[tuple[int, int]] = []  # what is left of a row, and the row; ascending
+        for place in sorted(range(len(some)), key=lambda place: (-len(some[place][0]), place)):
+            length = len(some[place][0])
+            found = bisect.bisect_left(room, (length, -1))
+            if found == len(room):
+                bins.append([place])
+                left, number = row_tokens, len(bins) - 1
+            else:
+                left, number = room.pop(found)
+                bins[number].append(place)
+            bisect.insort(room, (left - length, number))
+        for chosen in sorted(sorted(places) for places in bins):
+            yield from pack_whole((some[place] for place in chosen), row_tokens)
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,9 @@ class _TuningKeys(Settings):
 
     max_tokens: int = Field(512, ge=16, description="Longer examples are dropped and counted; chats lose their last turns first.")
     max_examples: int | None = Field(None, ge=1, description="Examples to use, in seeded order; null: all.")
+    packing: Literal["in_order", "by_length"] = Field(
+        "in_order", description="How examples share rows: as they come, or by length, which fills rows better and mixes the order of a thousand."
+    )
     exclude_benchmark_overlap: bool = Field(True, description="Leave out rows whose `benchmark_overlap` is not empty.")
 
 

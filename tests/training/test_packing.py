@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from training.checkpoints import ATTENTION
 from training.errors import TrainingError
-from training.packing import IGNORED, Row, collate, pack_split, pack_whole
+from training.packing import IGNORED, Row, collate, pack_best, pack_split, pack_whole
 
 IDS = st.lists(st.integers(3, 250), min_size=1, max_size=40)
 
@@ -42,9 +44,30 @@ def test_whole_examples_stay_whole(examples: list[tuple[list[int], bool]]) -> No
     assert labels == flat
 
 
-def test_an_example_longer_than_a_row_is_an_error() -> None:
+@given(st.lists(st.tuples(IDS, st.booleans()), min_size=1, max_size=30), st.integers(1, 30))
+def test_packing_by_length_keeps_examples_whole_and_loses_none(examples: list[tuple[list[int], bool]], window: int) -> None:
+    encoded = [(ids, [wanted] * len(ids)) for ids, wanted in examples]
+    rows = list(pack_best(encoded, 40, window))
+    pieces = []
+    for row in rows:
+        assert row.tokens <= 40 and row.targets is not None
+        ends = list(accumulate(row.document_lengths))
+        pieces += [(list(row.input_ids[start:end]), list(row.targets[start:end])) for start, end in zip([0, *ends], ends, strict=False)]
+    assert sorted(pieces) == sorted(encoded)
+    assert rows == list(pack_best(encoded, 40, window))
+
+
+def test_packing_by_length_fills_rows_better() -> None:
+    examples = [([1] * length, [True] * length) for length in (60, 50, 40, 50, 70, 30, 45, 55) * 20]
+    assert sum(len(ids) for ids, _ in examples) / 100 == 80
+    assert len(list(pack_best(examples, 100))) == 80, "no token of room is left"
+    assert len(list(pack_whole(examples, 100))) > 80
+
+
+@pytest.mark.parametrize("pack", [pack_whole, pack_best])
+def test_an_example_longer_than_a_row_is_an_error(pack: Any) -> None:
     with pytest.raises(TrainingError, match="does not fit a row of 2"):
-        list(pack_whole([([1, 2, 3], [True] * 3)], 2))
+        list(pack([([1, 2, 3], [True] * 3)], 2))
 
 
 def test_a_row_whose_lengths_disagree_is_an_error() -> None:
@@ -70,7 +93,7 @@ def test_a_packed_document_sees_no_other(tiny: Path, attention: str) -> None:
     first, second = list(range(10, 40)), list(range(100, 150))
     packed = collate([Row([*first, *second], [30, 50])], 0)
     alone = collate([Row(second, [50])], 0)
-    with torch.no_grad():
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # flex is compiled otherwise: minutes of a C++ compiler, the same mask
         together = model(input_ids=packed.input_ids, position_ids=packed.position_ids, use_cache=False).logits[0, 30:]
         apart = model(input_ids=alone.input_ids, position_ids=alone.position_ids, use_cache=False).logits[0]
         leaking = model(input_ids=packed.input_ids, use_cache=False).logits[0, 30:]

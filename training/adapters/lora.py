@@ -31,18 +31,24 @@ def model_with_adapter(base: Path, settings: FitSettings, device: torch.device |
     which a run that transformers' Trainer resumes is the same run (bf16 adapters come back to it as fp32).
     """
     import_quantizer()  # before peft, which imports it its own way
-    import torch
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-
     model: Any
     if settings.method == "qlora":
         model = load_quantized(base, device, compute_dtype=settings.compute_dtype)
+    else:
+        model = load_model(base, device, dtype="stored" if settings.compute_dtype == "bfloat16" else "float32")
+    return with_adapter(model, settings, seed=seed)
+
+
+def with_adapter(model: Any, settings: FitSettings, *, seed: int) -> PeftModel:
+    """A loaded base with a fresh adapter; see ``model_with_adapter``."""
+    import torch
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    model.requires_grad_(False)
+    if settings.method == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         if settings.nf4_weights == "unpacked":
             model = unpacked(model, settings.compute_dtype)
-    else:
-        model = load_model(base, device, dtype="stored" if settings.compute_dtype == "bfloat16" else "float32")
-        model.requires_grad_(False)
     model.set_attn_implementation(ATTENTION[settings.attention])
     lora = settings.lora
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)

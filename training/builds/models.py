@@ -84,9 +84,9 @@ def build_evalita(context: StageContext) -> StageReport:
     return _tune(context, settings)
 
 
-def _tune(context: StageContext, settings: FitSettings) -> StageReport:
+def _tune(context: StageContext, settings: InstructionSettings | ChatSettings | EvalitaSettings) -> StageReport:
     prepared = prepare(context.asset, context.settings, context.inputs, context.seed)
-    outcome = _train(context, _job(context, prepared), settings)
+    outcome = _train(context, _job(context, prepared, settings.packing), settings)
     return _report(context, prepared.source, outcome, {**_about(settings), **prepared.about})
 
 
@@ -101,9 +101,9 @@ def _about(settings: FitSettings) -> dict[str, Any]:
     return {"method": METHODS[settings.method], **({} if settings.method == "full" else {"merge": settings.merge})}
 
 
-def _job(context: StageContext, prepared: Prepared) -> Job:
+def _job(context: StageContext, prepared: Prepared, packing: str) -> Job:
     """Fine-tuning starts from the merged weights of the adapted model."""
-    rows = prepared.examples.packed(prepared.row_tokens)
+    rows = prepared.examples.packed(prepared.row_tokens, by_length=packing == "by_length")
     base = prepared.source.files / "merged"
     return Job(
         base, str(prepared.source), rows, context.staging.files, context.work, context.seed, context.progress, template=prepared.template

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from foundation.execution import Engine, ExecutionSettings, run_shards
@@ -80,15 +82,25 @@ def _by_slurm(order: Order, processes: int, running: RunningSettings, label: str
     run_shards(partial(on_node, processes), [str(order.work.absolute())], order.work, "job", suffix=".json", engine=engine, label=label)
 
 
+class _Preempted(BaseException):
+    """Slurm wants the node back."""
+
+
 def on_node(processes: int, work: str, output: Path) -> None:
     """What the job does on its node; a run that had to end early, with a checkpoint, puts the job back into the queue."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # said once is enough
+        raise _Preempted
+
     order = Order(Path(work))
+    signal.signal(signal.SIGTERM, leave)
     if not order.outcome.is_file():
         try:
             carry_out(order, processes, followed=False)
-        except Stopped:
+        except (Stopped, _Preempted) as error:
             _requeue(os.environ)
-            raise
+            raise Stopped("the job had to end early, with a checkpoint; materialize again to go on") from error
     output.write_bytes(order.outcome.read_bytes())
 
 
