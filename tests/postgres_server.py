@@ -8,6 +8,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(folder: Path) -> Iterator[PostgresServer]:
-    """Start a server whose files are below ``folder``; the test skips where none is installed."""
+def postgres_server() -> Iterator[PostgresServer]:
+    """Start a server; the test skips where none is installed."""
     found = sorted(Path(_PLACES).glob("*/bin/initdb"))
     if not found:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
@@ -38,15 +39,18 @@ def postgres_server(folder: Path) -> Iterator[PostgresServer]:
     user = _as_whom()
     if user is None and os.geteuid() == 0:
         pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
+    with tempfile.TemporaryDirectory(prefix="transumanza-postgres-") as folder:  # not below pytest's folders, which are their owner's alone
+        with _started(Path(folder), programs, user) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def _started(folder: Path, programs: Path, user: str | None) -> Iterator[PostgresServer]:
     data, password_file = folder / "data", folder / "password"
-    folder.mkdir(parents=True)
     password_file.write_text("secret of the tests\n")
     if user is not None:
         shutil.chown(folder, user)
         shutil.chown(password_file, user)
-        for parent in folder.parents:  # pytest's folders are the owner's alone
-            if parent.stat().st_uid == os.geteuid() and parent != Path("/") and parent.name.startswith("pytest"):
-                parent.chmod(parent.stat().st_mode | 0o055)
     port = _free_port()
     _run(user, [str(programs / "initdb"), "-D", str(data), "-U", "dagster", "--auth=scram-sha-256", f"--pwfile={password_file}", "-E", "UTF8", "--no-sync"])
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"

@@ -64,7 +64,7 @@ def test_the_smoke_line_on_postgresql(tmp_path: Path) -> None:
     dagster.mkdir()
     CACHE.mkdir(parents=True, exist_ok=True)
     (home / "cache").symlink_to(CACHE)
-    with postgres_server(tmp_path / "postgres") as server:
+    with postgres_server() as server:
         settings = (DEPLOY / "dagster-postgres.yaml").read_text().replace("port: 5432", f"port: {server.port}")
         (dagster / "dagster.yaml").write_text(settings)
         environment = {
