@@ -214,6 +214,8 @@ def _evalita_answers() -> Stage:
         sections=("training.evaluation", "language.templates"),
         upstream=("evalita_model", "evalita_instructions"),
         tables=(ANSWERS,),
+        carried={"evalita_instructions": ("task", "id")},
+        derived={"gold": ("evalita_instructions.output",)},
         reproducible=False,
         kinds=("parquet", "huggingface"),
         description="Greedy answers of the EVALITA model to test items, at most so many per task. Decoding and scoring them is "

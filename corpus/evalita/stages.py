@@ -245,6 +245,8 @@ def stages(settings: EvalitaSettings) -> tuple[Stage, ...]:
             sections=("evalita.instructions",),
             upstream=("evalita_raw",),
             tables=(INSTRUCTIONS,),
+            carried={"evalita_raw": ("task", "item_id", "group_id", "source", "licence", "redistributable", "revision")},
+            derived={"input": ("evalita_raw.fields",), "output": ("evalita_raw.label",)},
             kinds=("parquet",),
             description="EVALITA items as instruction, input and output (LLaMAntino, arXiv 2312.09993; wordings after ExtremITA, Evalita-LLM and this "
             "project's own). Groups never lie on two sides of a split, and nothing that shares text with a test item is trained on.",

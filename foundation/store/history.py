@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from foundation.store.builds import BuildRecord
+from foundation.store.errors import NotPublished
 from foundation.store.layout import asset_folder
 from foundation.store.published import PublishedVersion
 from foundation.store.store import Store
+
+
+def last_passed(store: Store, profile: str, asset: str, partition: str | None) -> BuildRecord | None:
+    """The build that the profile's reference names where it passed its gates, else the newest of the profile's that did."""
+    with contextlib.suppress(NotPublished):
+        record = store.record(asset, partition, ref=profile)
+        if record.passed:
+            return record
+    earlier = [record for record in store.builds(asset, partition) if record.passed and record.profile == profile]
+    return earlier[-1] if earlier else None
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,12 @@ class History:
         return list(found.values())
 
     def last_passed(self, asset: str, partition: str | None = None) -> PastBuild | None:
-        """The build that the profile's reference names where it passed its gates, else the newest of the profile's that did."""
-        found = self.builds(asset, partition)
-        named = self.store.refs(asset, partition).get(self.profile, ("", ""))[1]
-        return next((build for build in sorted(found, key=lambda build: build.record.fingerprint != named) if build.record.passed), None)
+        """The build that ``last_passed`` names; ``None`` where there is none, or files of its version are gone."""
+        record = last_passed(self.store, self.profile, asset, partition)
+        if record is None:
+            return None
+        published = self.store.published(record)
+        return None if published.damage() else PastBuild(record, published)
 
     def upstream(self, build: PastBuild, asset: str) -> PublishedVersion | None:
         """The version of an unpartitioned asset that a build read; ``None`` where it read none, or files of it are gone."""

@@ -70,3 +70,11 @@ def test_fewer_snapshots_than_where_dagster_stops_tracking() -> None:
     many = ",".join(f"S{index}" for index in range(MAX_SNAPSHOTS + 1))
     with pytest.raises(ProfileError, match="at most 99"):
         load_profile("smoke", [f"snapshots=[{many}]"])
+
+
+def test_another_kind_takes_nothing_from_the_one_below(tmp_path: Path) -> None:
+    """`extends: demo` with a base model of one's own: the demo's keys for SmolLM2 are none of a folder's."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: demo\ntraining: {base: {kind: folder, path: /models/mine, licence: MIT}, tokens: {token_budget: 7}}\n", encoding="utf-8")
+    training = load_profile(str(path), []).profile.training
+    assert training.base.kind == "folder" and training.tokens.token_budget == 7 and training.tokens.row_tokens == 512
