@@ -19,3 +19,7 @@ class TemplateError(TrainingError):
 
 class MergeError(TrainingError):
     """An adapter that must not or cannot be merged into these weights."""
+
+
+class ExportError(TrainingError):
+    """A model that cannot be written in this form, or was not written as it is."""
