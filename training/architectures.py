@@ -47,7 +47,7 @@ def architecture_of(config: Mapping[str, Any], where: str) -> Architecture:
     Raises:
         CheckpointError: it is of no family that was tried here.
     """
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind not in ARCHITECTURES:
         raise CheckpointError(
             f"{where}: model_type is {kind!r}; only decoders of the LLaMA family are trained here: {', '.join(ARCHITECTURES)} "

@@ -5,6 +5,7 @@ Only safetensors are read, never pickles, and never code that comes with a model
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import shutil
@@ -18,7 +19,7 @@ from training.errors import CheckpointError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*.json",
@@ -61,6 +62,20 @@ def _config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be read ({error}); a checkpoint folder with config.json is needed") from error
 
 
+def load_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of a checkpoint as transformers understands it.
+
+    Raises:
+        CheckpointError: transformers cannot read it.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}/config.json cannot be read: {error}") from error
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint.
 
@@ -69,10 +84,26 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
+        _import_sentencepiece_format()
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"the tokenizer in {folder} cannot be read: {error}") from error
+
+
+def _import_sentencepiece_format() -> None:
+    """The description of SentencePiece's files, where its package brings one that the installed protobuf is too old for.
+
+    transformers has a description of its own, but no longer falls back to it.
+    """
+    name = "sentencepiece.sentencepiece_model_pb2"
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        if type(error).__name__ not in ("VersionError", "ImportError", "ModuleNotFoundError"):
+            raise
+        sys.modules[name] = importlib.import_module("transformers.utils.sentencepiece_model_pb2_new")
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu", *, dtype: Literal["stored", "float32"] = "float32") -> PreTrainedModel:
