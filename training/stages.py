@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundation.stages import Stage
+from training.adapters.choice import GATE as MERGE_GATE
 from training.answers import ANSWERS
 from training.builds.bases import base_downloads, base_files, build_base, build_tokens, link_base
 from training.builds.evaluation import build_comparison, build_evalita_answers, build_language_report
@@ -90,9 +91,10 @@ def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
         version="1",
         group="training",
         build=build_adapted,
-        sections=("training.adaptation",),
-        upstream=("base_model", "adaptation_tokens"),
+        sections=("training.adaptation", "training.merging"),
+        upstream=("base_model", "adaptation_tokens", "evaluation_text"),
         tables=(LOG,),
+        gates=(MERGE_GATE,),
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The base model adapted to the target language with QLoRA (arXiv 2312.09993, section 3): an fp32 adapter "
@@ -117,9 +119,10 @@ def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
             version="1",
             group="training",
             build=build_adapted,
-            sections=(section,),
-            upstream=("chat_base_model", "adaptation_tokens"),
+            sections=(section, "training.merging"),
+            upstream=("chat_base_model", "adaptation_tokens", "evaluation_text"),
             tables=(LOG,),
+            gates=(MERGE_GATE,),
             reproducible=False,
             kinds=MODEL_KINDS,
             description="The chat base adapted to the target language with QLoRA on the same corpus (arXiv 2312.09993, section 3).",
@@ -133,9 +136,10 @@ def _instruction() -> Stage:
         version="1",
         group="training",
         build=build_instruction,
-        sections=("training.instruction", "language.templates"),
-        upstream=("adapted_model", "translated_instructions"),
+        sections=("training.instruction", "language.templates", "training.merging"),
+        upstream=("adapted_model", "translated_instructions", "evaluation_text"),
         tables=(LOG,),
+        gates=(MERGE_GATE,),
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted model tuned on translated instructions with QLoRA, in the Italian Alpaca form of LLaMAntino-2. "
@@ -149,9 +153,10 @@ def _chat() -> Stage:
         version="1",
         group="training",
         build=build_chat,
-        sections=("training.chat", "language.templates"),
-        upstream=("adapted_chat_model", "translated_chats"),
+        sections=("training.chat", "language.templates", "training.merging"),
+        upstream=("adapted_chat_model", "translated_chats", "evaluation_text"),
         tables=(LOG,),
+        gates=(MERGE_GATE,),
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted chat model tuned on translated conversations with QLoRA (arXiv 2312.09993, section 3). Every "

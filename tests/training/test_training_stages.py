@@ -78,6 +78,10 @@ def test_the_whole_line(
     assert set(report.published.read("generations")["model"]) == {"base_model", "adapted_model", "instruction_model", "chat_model"}
     assert scores["bits_per_byte"].is_between(4, 20).all(), "random weights know nothing: log2(259) = 8.02 bits a byte"
     assert [gate.name for gate in report.record.gates] == ["italian_improves"]
+    for asset in ("adapted_model", "instruction_model", "chat_model"):
+        merging = made[asset].published.statistics["merging"]
+        assert merging["published"] == "base16" and set(merging["bits_per_byte"]) == {"as_trained", "base16", "dequantized"}
+        assert [gate.name for gate in made[asset].record.gates] == ["merge_keeps_quality"]
     table = bits_per_byte_table(report.published)
     assert [row["model"] for row in table][:2] == ["base_model", "adapted_model"]
     assert len(before_after(report.published)) == len(language.prompts)
@@ -113,10 +117,10 @@ def assert_no_paths_of_this_machine(folder: Path) -> None:
 def test_a_chat_line_of_its_own_is_trained_from_its_own_base() -> None:
     settings = TrainingSettings.model_validate({**SETTINGS, "chat_base": {"kind": "tiny", "seed": 1}})
     declared = {stage.asset: stage for stage in stages(settings)}
-    assert declared["adapted_chat_model"].upstream == ("chat_base_model", "adaptation_tokens")
+    assert declared["adapted_chat_model"].upstream == ("chat_base_model", "adaptation_tokens", "evaluation_text")
     assert declared["chat_base_model"].sections == ("training.chat_base",)
     assert "chat_base_model" in declared["adaptation_tokens"].upstream
-    assert declared["adapted_chat_model"].sections == ("training.adaptation",)
+    assert declared["adapted_chat_model"].sections == ("training.adaptation", "training.merging")
 
 
 def test_the_same_base_written_out_is_still_one_line() -> None:

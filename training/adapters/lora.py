@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.checkpoints import import_quantizer, load_quantized
+from training.checkpoints import import_quantizer, load_model, load_quantized
 from training.settings import LoraSettings
 
 if TYPE_CHECKING:
@@ -55,6 +55,16 @@ def quantized_with_saved_adapter(base: Path, adapter: Path, device: torch.device
     from peft import PeftModel
 
     model = load_quantized(base, device, compute_dtype=compute_dtype)
+    with without_checkpointing_warning():
+        return PeftModel.from_pretrained(model, str(adapter)).eval()
+
+
+def on_base_with_saved_adapter(base: Path, adapter: Path, device: torch.device | str = "cpu") -> PeftModel:
+    """A published adapter on the base in its own type, widened to fp32, for evaluation of what was trained without quantization."""
+    import_quantizer()
+    from peft import PeftModel
+
+    model = load_model(base, device)
     with without_checkpointing_warning():
         return PeftModel.from_pretrained(model, str(adapter)).eval()
 

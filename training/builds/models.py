@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from foundation.stages import StageContext, StageReport
 from foundation.store import PublishedVersion, TableSpec
+from training.adapters.choice import MergeChoice
 from training.base import link_tree, origin_of
 from training.builds.examples import Prepared, prepare
+from training.builds.merges import merged_weights, published_merge
 from training.plots import loss_curve
 from training.recipes import Job, Outcome, train_adapter, train_full
 from training.settings import AdaptationSettings, ChatSettings, EvalitaSettings, InstructionSettings
@@ -42,7 +44,8 @@ def build_adapted(context: StageContext) -> StageReport:
     table = "chat_tokens" if chat and "chat_tokens" in tokens.tables else "tokens"
     rows, validation = (read_rows(tokens.scan(table, split)) for split in ("train", "validation"))
     job = Job(base.files, str(base), rows, context.staging.files, context.work, context.seed, context.progress, validation)
-    return _report(context, base, train_adapter(job, settings), {"method": "QLoRA", "merge": settings.merge})
+    outcome = train_adapter(job, settings)
+    return _report(context, base, outcome, {"method": "QLoRA", "merge": settings.merge}, published_merge(context, job, settings))
 
 
 def link_adapted(context: StageContext) -> StageReport:
@@ -75,20 +78,22 @@ def build_evalita(context: StageContext) -> StageReport:
 
 def _tune_adapter(context: StageContext, settings: AdaptationSettings) -> StageReport:
     prepared = prepare(context.asset, context.settings, context.inputs, context.seed)
-    outcome = train_adapter(_job(context, prepared), settings)
-    return _report(context, prepared.source, outcome, {"method": "QLoRA", "merge": settings.merge, **prepared.about})
+    job = _job(context, prepared)
+    outcome = train_adapter(job, settings)
+    about = {"method": "QLoRA", "merge": settings.merge, **prepared.about}
+    return _report(context, prepared.source, outcome, about, published_merge(context, job, settings))
 
 
 def _job(context: StageContext, prepared: Prepared) -> Job:
     """Fine-tuning starts from the merged weights of the adapted model."""
     rows = prepared.examples.packed(prepared.row_tokens)
-    base = prepared.source.files / "merged"
+    base = merged_weights(prepared.source)
     return Job(
         base, str(prepared.source), rows, context.staging.files, context.work, context.seed, context.progress, template=prepared.template
     )
 
 
-def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, about: dict[str, Any]) -> StageReport:
+def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, about: dict[str, Any], merges: MergeChoice | None = None) -> StageReport:
     fitted = outcome.fitted
     with context.staging.table(LOG) as table:
         table.write(list(fitted.log))
@@ -105,6 +110,8 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
     for name, value in (("validation_loss_before", outcome.validation_before), ("validation_loss_after", outcome.validation_after)):
         if value is not None:
             statistics[name] = round(value, 4)
+    if merges is not None:
+        statistics["merging"] = merges.statistics()
     observations = {
         "tokens_per_second": round(fitted.tokens_per_second, 1),
         "fitting_seconds": round(fitted.seconds, 1),
@@ -114,7 +121,8 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
     return StageReport(
         statistics=statistics,
         observations=observations,
-        previews={"Log": _log_preview(fitted.log)},
+        gates=[] if merges is None else [merges.gate()],
+        previews={"Log": _log_preview(fitted.log), **({} if merges is None else {"Merging": merges.table()})},
         plots={"Training loss": loss_curve(fitted.log, context.asset)},
     )
 
