@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.sources.downloads import Downloads, NotStaged, WheelMember
-from training.checkpoints import WANTED, check_checkpoint, copy_checkpoint, save_checkpoint
+from training.checkpoints import WANTED, check_checkpoint, check_digest, copy_checkpoint, save_checkpoint
 from training.errors import CheckpointError
 from training.settings import BaseSettings, FolderBase, HubBase, SmolLM2Base, TinyBase
 from training.templates import CHATML
@@ -35,7 +35,8 @@ def publish_base(settings: BaseSettings, folder: Path, downloads: Downloads) -> 
     """Write a base checkpoint and its origin into a folder; returns the origin.
 
     Raises:
-        CheckpointError: pickled weights, remote code, a quantized model, a tokenizer without end token.
+        CheckpointError: pickled weights, remote code, a quantized model, an unknown family, a tokenizer without end token,
+            weights other than those that the profile names.
         DownloadError: the file cannot be had or is not the pinned one.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,6 +53,8 @@ def publish_base(settings: BaseSettings, folder: Path, downloads: Downloads) -> 
     else:
         origin = _from_hub(settings, folder, downloads)
     check_checkpoint(folder)
+    expected = settings.weights_sha256 if isinstance(settings, FolderBase | HubBase) else None
+    origin = {**origin, "weights_sha256": check_digest(folder, expected, origin["name"])}
     (folder / ORIGIN).write_text(json.dumps(origin, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return origin
 

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from training.architectures import architecture_of
 from training.errors import CheckpointError
+from training.weights import weights_digest
 
 if TYPE_CHECKING:
     import torch
@@ -50,8 +52,39 @@ def check_checkpoint(folder: Path) -> None:
         missing = sorted(shard for shard in shards if not (folder / shard).is_file())
         if missing:
             raise CheckpointError(f"{folder} lacks the weight files {missing} that {index.name} lists; copy the whole checkpoint")
-    if load_tokenizer(folder).eos_token_id is None:
+    architecture_of(config, f"{folder}/config.json")
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.eos_token_id is None:
         raise CheckpointError(f"the tokenizer in {folder} has no end token (eos_token); answers could never end. Set it in tokenizer_config.json")
+    rows = int(config.get("vocab_size") or 0)
+    if len(tokenizer) > rows:
+        raise CheckpointError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the embedding {rows} rows (vocab_size); the two are of different models")
+
+
+def check_length(folder: Path, tokens: int, key: str) -> None:
+    """See that a model has positions for rows of so many tokens.
+
+    Raises:
+        CheckpointError: it was made for shorter texts.
+    """
+    longest = _config(folder).get("max_position_embeddings")
+    if longest is not None and tokens > int(longest):
+        raise CheckpointError(f"{key} is {tokens} tokens, and the model in {folder} reads at most {longest} (max_position_embeddings); lower {key}, or take a base with a longer context")
+
+
+def check_digest(folder: Path, expected: str | None, name: str) -> str:
+    """The digest of a checkpoint's weights, seen to be the expected one where one is named.
+
+    Raises:
+        CheckpointError: these are other weights.
+    """
+    found = weights_digest(folder)
+    if expected not in (None, found):
+        raise CheckpointError(
+            f"{name}: its weights have sha256 {found}, and weights_sha256 of the profile is {expected}; this is not the base that was named. "
+            "Get that one, or change weights_sha256 if the other is meant"
+        )
+    return found
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def stages(settings: TrainingSettings) -> tuple[Stage, ...]:
 def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
     base = Stage(
         asset="base_model",
-        version="1",
+        version="2",
         group="sources",
         build=build_base,
         sections=("training.base",),
@@ -47,7 +47,7 @@ def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
     if settings.one_base:
         chat = Stage(
             asset="chat_base_model",
-            version="1",
+            version="2",
             group="sources",
             build=link_base,
             upstream=("base_model",),
@@ -57,7 +57,7 @@ def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
     else:
         chat = Stage(
             asset="chat_base_model",
-            version="1",
+            version="2",
             group="sources",
             build=build_base,
             sections=("training.chat_base",),

@@ -110,5 +110,5 @@ def test_a_build_without_a_merge_keeps_the_adapter_and_stops_the_line(
     assert "No merged weights" in made.previews["Merging"]
     with pytest.raises(MergeError, match="no merge of its adapter passed"):
         merged_weights(made.published)
-    with pytest.raises(GateFailed, match="merge_keeps_quality.*every merge is too much worse"):
+    with pytest.raises(GateFailed, match=r"merge_keeps_quality.*every merge is too much worse"):
         stage_runner(graph, sections(settings, language), "instruction_model")

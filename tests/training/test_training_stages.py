@@ -13,7 +13,7 @@ from foundation.language.settings import LanguageSettings
 from foundation.sources.data import DataFolder
 from foundation.stages import Stage, StageResult, Workplace
 from foundation.store import Store
-from training.errors import TrainingError
+from training.errors import CheckpointError, TrainingError
 from training.preview import preview_rows
 from training.report import before_after, bits_per_byte_table
 from training.settings import TrainingSettings
@@ -137,4 +137,15 @@ def test_a_missing_column_names_table_and_column(
     for asset in ("clean_corpus", "replay_text", "base_model"):
         stage_runner(graph, sections(settings, language), asset)
     with pytest.raises(TrainingError, match=r"clean_corpus@.*table text: columns \['text'\] are missing"):
+        stage_runner(graph, sections(settings, language), "adaptation_tokens")
+
+
+def test_rows_longer_than_the_model_are_refused_before_anything_is_trained(
+    stage_runner: Callable[..., StageResult], upstream: tuple[Stage, ...], language: LanguageSettings
+) -> None:
+    settings = TrainingSettings.model_validate({**SETTINGS, "tokens": {"row_tokens": 2000}})
+    graph = (*upstream, *stages(settings))
+    for name in ("clean_corpus", "replay_text", "base_model"):
+        stage_runner(graph, sections(settings, language), name)
+    with pytest.raises(CheckpointError, match=r"training.tokens.row_tokens is 2000 tokens, and the model in .* reads at most 1024"):
         stage_runner(graph, sections(settings, language), "adaptation_tokens")

@@ -14,7 +14,7 @@ from foundation.stages import Inputs
 from foundation.store import PublishedVersion
 from training.builds.inputs import columns_of, without_overlap
 from training.builds.merges import merged_weights
-from training.checkpoints import load_tokenizer
+from training.checkpoints import check_length, load_tokenizer
 from training.conversations import Examples, chat_examples, instruction_examples, seeded_order
 from training.settings import ChatSettings, EvalitaSettings, InstructionSettings
 from training.templates import chat_template, instruction_chat_template
@@ -43,6 +43,7 @@ def prepare(asset: str, sections: Sections, inputs: Inputs, seed: int) -> Prepar
 
     Raises:
         TrainingError: a column is missing upstream.
+        CheckpointError: examples may be longer than the model reads.
         KeyError: the asset is none of the three.
     """
     makers: Mapping[str, Callable[[Sections, Inputs, int], Prepared]] = {
@@ -50,7 +51,9 @@ def prepare(asset: str, sections: Sections, inputs: Inputs, seed: int) -> Prepar
         "chat_model": _chats,
         "evalita_model": _evalita,
     }
-    return makers[asset](sections, inputs, seed)
+    prepared = makers[asset](sections, inputs, seed)
+    check_length(merged_weights(prepared.source), prepared.row_tokens, f"training.{asset.removesuffix('_model')}.max_tokens")
+    return prepared
 
 
 def _instructions(sections: Sections, inputs: Inputs, seed: int) -> Prepared:
