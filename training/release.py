@@ -20,9 +20,9 @@ from foundation.release.settings import ModelReleases
 from foundation.sources.licences import Terms, combine
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import PublishedVersion
+from training.base import BASE_ASSETS
 
 MODELS = {"adapted": "adapted_model", "instruction": "instruction_model", "chat": "chat_model", "evalita": "evalita_model"}
-BASE_ASSETS = ("base_model", "chat_base_model")
 DATA_ASSETS = ("clean_corpus", "replay_text", "translated_chats", "translated_instructions", "evalita_instructions")
 CARD = "README.md"
 

@@ -98,6 +98,10 @@ def _check_tokens(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     again = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
     for part in ("normalizer", "pre_tokenizer"):
         setattr(again.backend_tokenizer, part, getattr(tokenizer.backend_tokenizer, part))
+    vocabulary = again.get_vocab()
+    moved = [token for token, index in tokenizer.get_vocab().items() if vocabulary.get(token) != index]
+    if moved:
+        raise ExportError(f"{path}: the token {moved[0]!r} (of {len(moved)}) has the id {vocabulary.get(moved[0])} after reading back")
     for text in _encodable(tokenizer):
         one, other = (_ids(each, text) for each in (tokenizer, again))
         if one != other:

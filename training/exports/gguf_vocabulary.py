@@ -98,6 +98,8 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, size: int) -> Vocabulary:
     model = described["model"]
     if model["type"] != "BPE":
         raise ExportError(f"the tokenizer is a {model['type']} model; GGUF is written for BPE, byte-level or of SentencePiece. Use the merged safetensors")
+    if not model["merges"]:
+        raise ExportError("the tokenizer has no merges, one token for every byte; llama.cpp reads no such vocabulary. Use the merged safetensors")
     if not isinstance(tokenizer.chat_template, str | None):
         raise ExportError("the tokenizer has several chat templates, and GGUF holds one; leave the one that was trained with")
     tokens, types = _tokens(described, size)
