@@ -18,6 +18,7 @@ from training.preview import preview_rows
 from training.report import before_after, bits_per_byte_table
 from training.settings import TrainingSettings
 from training.stages import stages
+from training.weights import weights_digest
 
 FIT = {"steps": 3, "warmup_steps": 1}
 SETTINGS = {
@@ -71,6 +72,9 @@ def test_the_whole_line(
     assert not (made["evalita_model"].published.files / "adapter").exists()
     assert made["instruction_model"].published.statistics["dropped"] == {"benchmark_overlap": 1}
 
+    for asset in ("adapted_model", "instruction_model", "chat_model", "evalita_model"):
+        assert_the_record_is_whole(made[asset], made["base_model"])
+
     report = made["language_report"]
     scores = report.published.read("bits_per_byte")
     assert scores.height == 7 * 3
@@ -105,6 +109,20 @@ def test_the_whole_line(
 
     again = stage_runner(graph, sections(settings, language), "adapted_model")
     assert again.reused
+
+
+def assert_the_record_is_whole(result: StageResult, base: StageResult) -> None:
+    """What a model was made of and on what, in its build record alone."""
+    record, log = result.record, result.published.read("log")
+    assert record.inputs["seed"] == 20260101 and record.profile == "test" and "profile" in record.inputs
+    assert record.inputs["config"] and record.inputs["code_version"]
+    assert all(set(version) >= {"version", "data_version"} for version in record.inputs["upstream"].values()) and len(record.inputs["upstream"]) >= 2
+    assert record.statistics["base_weights_sha256"] == base.published.statistics["weights_sha256"] == weights_digest(base.published.files)
+    assert record.statistics["weights_sha256"] == weights_digest(result.published.files / "merged")
+    assert record.statistics["tokens"] == log["tokens"].max() > 0 and record.statistics["targets"] == log["targets"].sum() > 0
+    assert {"torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors"} <= set(record.environment["packages"])
+    assert {"python", "cpus", "gpus", "machine", "memory_gib"} <= set(record.environment)
+    assert record.observations["fitting_seconds"] > 0 and record.observations["peak_memory_mb"] > 0
 
 
 def assert_no_paths_of_this_machine(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
@@ -10,13 +11,14 @@ import pyarrow as pa
 from foundation.stages import StageContext, StageReport
 from foundation.store import PublishedVersion, TableSpec
 from training.adapters.choice import MergeChoice
-from training.base import link_tree, origin_of
+from training.base import BASE_ASSETS, link_tree, origin_of
 from training.builds.examples import Prepared, prepare
 from training.builds.merges import merged_weights, published_merge
 from training.plots import loss_curve
 from training.recipes import Job, Outcome, train_adapter, train_full
 from training.settings import AdaptationSettings, ChatSettings, EvalitaSettings, InstructionSettings
 from training.tokens import read_rows
+from training.weights import weights_digest
 
 LOG = TableSpec(
     name="log",
@@ -102,6 +104,8 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         **about,
         "steps": len(fitted.log),
         "tokens": fitted.tokens,
+        "targets": sum(entry["targets"] for entry in fitted.log),
+        "base_weights_sha256": origin_of(_weights_of(source))["weights_sha256"],
         "first_loss": round(fitted.log[0]["loss"], 4),
         "final_loss": round(fitted.final_loss(), 4),
         "trainable_parameters": fitted.trainable,
@@ -110,6 +114,9 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
     for name, value in (("validation_loss_before", outcome.validation_before), ("validation_loss_after", outcome.validation_after)):
         if value is not None:
             statistics[name] = round(value, 4)
+    merged = context.staging.files / "merged"
+    if merged.is_dir():
+        statistics["weights_sha256"] = weights_digest(merged)
     if merges is not None:
         statistics["merging"] = merges.statistics()
     observations = {
@@ -128,12 +135,16 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
 
 
 def _card(context: StageContext, source: PublishedVersion, text: str) -> None:
-    folder = source.files / "merged" if (source.files / "merged").is_dir() else source.files
-    origin = origin_of(folder)
+    origin = origin_of(_weights_of(source))
     context.staging.card(
         f"# {context.asset}\n\n{text}\n\nBase: {origin['name']} ({origin['source']}), licence {origin['licence']}.",
         license=origin["licence"].lower().replace(" ", "-"),
     )
+
+
+def _weights_of(source: PublishedVersion) -> Path:
+    """The checkpoint folder of a base, or of a model made of it: the origin of the base is beside the weights of both."""
+    return source.files if source.asset in BASE_ASSETS else merged_weights(source)
 
 
 def _log_preview(log: Sequence[Any]) -> str:

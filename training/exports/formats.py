@@ -25,6 +25,7 @@ from training.exports.folders import new_folder
 from training.exports.gguf_check import check_gguf
 from training.exports.gguf_file import write_gguf
 from training.exports.gguf_tensors import GgufType
+from training.notices import write_notices
 
 Form = Literal["merged", "adapter", "difference", "gguf"]
 RECORD = "export.json"
@@ -55,7 +56,7 @@ def export_model(model: PublishedVersion, form: Form, target: Path, kind: GgufTy
     base = base_behind(model)
     with new_folder(target) as part:
         findings = _WRITERS[form](model, base, part, kind)
-        _licence(base, part)
+        write_notices(base.files, origin_of(base.files)["licence"], part)
         for path in part.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)  # transformers writes weights for their owner alone
         files = {path.relative_to(part).as_posix(): file_sha256(path) for path in sorted(part.rglob("*")) if path.is_file()}
@@ -112,12 +113,3 @@ _WRITERS: Mapping[Form, Callable[[PublishedVersion, PublishedVersion, Path, Gguf
     "gguf": _gguf,
 }
 FORMS = tuple(_WRITERS)
-
-
-def _licence(base: PublishedVersion, part: Path) -> None:
-    """The base's licence files, and the notice that its licence asks for."""
-    for path in sorted(base.files.glob("LICENSE*")):
-        shutil.copyfile(path, part / path.name)
-    notice = licence_of(origin_of(base.files)["licence"]).notice
-    if notice:
-        (part / "NOTICE").write_text(f"{notice}\n", encoding="utf-8")
