@@ -23,11 +23,23 @@ from dagster_project.factory import Factory
 from dagster_project.profile import Profile
 from foundation.stages import Stage, config_of, setup_of
 from foundation.store import BuildRecord, NotPublished
+from training.settings import FitSettings, HubBase
+from training.speed import PEAK_TFLOPS, training_operations
 from translation.cost import translation_cost
 from translation.row_shards import Kind
 
 RATES = Path(__file__).with_name("rates.yaml")
 TRANSLATED: Mapping[str, Kind] = {"translated_chats": "chats", "translated_instructions": "instructions"}
+TRAINED = {
+    "adapted_model": ("adaptation", "adaptation_tokens"),
+    "adapted_chat_model": ("chat_adaptation", "adaptation_tokens"),
+    "instruction_model": ("instruction", "instruction_tokens"),
+    "chat_model": ("chat", "chat_tokens"),
+    "evalita_model": ("evalita", "evalita_tokens"),
+}
+"""Section of the profile and quantity of tokens behind each trained model."""
+PLANNED_UTILIZATION = 0.35
+"""What torchtune, litgpt and NeMo reach of the peak with packed rows and bf16 (their published tables): 0.3 to 0.6."""
 SAMPLE_CHARACTERS: Mapping[Kind, int] = {"chats": 500, "instructions": 230}
 """Characters of a row of the samples of this project, which are shorter than published sets."""
 
@@ -56,8 +68,23 @@ def estimates(factory: Factory) -> list[Estimate]:
     for stage in factory.stages.values():
         records = _measured(stage, factory)
         estimate = _from_records(stage, records, factory) if records else _from_rates(stage, rates, quantities, factory)
-        found.append(estimate if records else _translation(estimate, quantities, factory))
+        found.append(estimate if records else _on_gpu(_translation(estimate, quantities, factory), quantities, factory))
     return found
+
+
+def _on_gpu(estimate: Estimate, quantities: Mapping[str, float], factory: Factory) -> Estimate:
+    """The estimate of a model trained from a base of known size, by the operations it takes; any other as it is."""
+    training = factory.loaded.profile.training
+    line = TRAINED.get(estimate.asset)
+    parameters = training.base.parameters if isinstance(training.base, HubBase) else None
+    if line is None or parameters is None or (estimate.asset == "adapted_chat_model" and training.one_line):
+        return estimate
+    section, unit = line
+    fit: FitSettings = getattr(training, section) or training.adaptation
+    tokens = quantities[unit]
+    seconds = tokens * training_operations(parameters, fit.method) / (PEAK_TFLOPS["H100"] * 1e12 * PLANNED_UTILIZATION)
+    basis = f"{tokens:,.0f} tokens on an H100 at {PLANNED_UTILIZATION:.0%} of its peak (arithmetic)"
+    return replace(estimate, bytes=2 * parameters, core_hours=0.0, gpu_hours=seconds / 3600, basis=basis)
 
 
 def _translation(estimate: Estimate, quantities: Mapping[str, float], factory: Factory) -> Estimate:

@@ -27,6 +27,8 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*.json",
           "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "*.jinja", "LICENSE*")  # fmt: skip
 """What is taken over from a foreign checkpoint; nothing else of it is copied."""
+ATTENTION = {"eager": "eager", "sdpa": "sdpa", "flex": "flex_attention"}
+"""transformers' name of each attention kernel that keeps packed documents apart."""
 
 
 def check_checkpoint(folder: Path) -> None:

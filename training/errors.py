@@ -23,3 +23,11 @@ class MergeError(TrainingError):
 
 class ExportError(TrainingError):
     """A model that cannot be written in this form, or was not written as it is."""
+
+
+class LossDiverged(TrainingError):
+    """A loss that is not finite, or far above those before; the state before it is saved."""
+
+
+class Stopped(TrainingError):
+    """A run that was asked to end early, and saved its state."""

@@ -1,28 +1,30 @@
-"""Fitting: one loop for adapters and for full fine-tuning, exact to resume.
+"""Fitting: one loop for adapters and for full fine-tuning, exact to resume, in one process or several.
 
-The rows of a step follow from seed and step number alone; the loss is the mean over all targets of the effective batch.
-A checkpoint holds the trained weights, the optimizer's state, torch's random state and the log, as safetensors and
-JSON; a run that was killed goes on from the last one and ends with the same weights as one that was not.
+The rows of a step follow from seed and step number alone; the loss is the mean over all targets of the effective batch, whatever
+the number of processes and the size of their micro-batches. A run that was killed goes on from its last checkpoint and ends with
+the same weights as one that was not. Instead of transformers' Trainer because of that: bitwise resume, a token counter of its own.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from training.checkpoints import import_quantizer
-from training.errors import TrainingError
-from training.loss import target_count, token_losses
+from training.errors import LossDiverged, Stopped, TrainingError
+from training.loss import objective
 from training.packing import Row, collate
+from training.running.ranks import Ranks, current_ranks
+from training.running.saved_state import load_state, random_state, save_state, set_random_state
 from training.settings import FitSettings
+from training.speed import Workload, memory_mb, peak_flops, workload_of
 
 if TYPE_CHECKING:
     import torch
@@ -30,20 +32,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Progress = Callable[[int | None, str, str], tqdm]
-CHECKPOINT = "checkpoint"
-REPLACED = f"{CHECKPOINT}.old"
-"""The checkpoint before, which stands in for the last one if a run is killed between two renames."""
+Watch = Callable[[Mapping[str, Any]], None]
+"""Told of every step: what the log has of it, and seconds, tokens per second, MFU, peak memory."""
+LOSS_WINDOW = 20
+"""Steps whose median loss a new one is held against."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a run did. ``log`` has one entry per step: step, tokens seen, targets, loss, learning rate, gradient norm."""
+    """What a run did. ``log`` has one entry per step: step, tokens seen, targets, loss, learning rate, gradient norm.
+
+    ``seconds`` and ``mfu`` are of the steps that this process ran; ``micro_rows`` are those that memory sufficed for.
+    """
 
     log: Sequence[Mapping[str, Any]]
     tokens: int
     seconds: float
     resumed_at: int
     trainable: int
+    micro_rows: int = 1
+    mfu: float | None = None
 
     @property
     def tokens_per_second(self) -> float:
@@ -55,6 +63,23 @@ class Fitted:
         """Mean loss of the last steps."""
         tail = [entry["loss"] for entry in self.log[-steps:]]
         return sum(tail) / len(tail)
+
+
+@dataclass
+class _Run:
+    """What the steps of a run share; ``micro_rows`` shrinks where memory does not suffice."""
+
+    objective: torch.nn.Module
+    trained: Mapping[str, torch.nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    settings: FitSettings
+    ranks: Ranks
+    sharded: bool
+    pad_token: int
+    device: torch.device
+    work: Path
+    micro_rows: int
+    log: list[dict[str, Any]] = field(default_factory=list)
 
 
 def learning_rate(settings: FitSettings, step: int, steps: int) -> float:
@@ -71,17 +96,23 @@ def step_count(settings: FitSettings, rows: int) -> int:
     return settings.steps or max(1, math.ceil(rows * settings.epochs / settings.rows_per_step))
 
 
-def step_rows(rows: Sequence[Row], step: int, per_step: int, seed: int) -> list[Row]:
-    """The rows of a step: each pass over the data in an order of its own that seed and pass number fix."""
+def step_places(rows: int, step: int, per_step: int, seed: int) -> list[int]:
+    """Which rows a step takes: each pass over the data in an order of its own that seed and pass number fix."""
     import numpy as np
 
-    chosen: list[Row] = []
+    chosen: list[int] = []
     orders: dict[int, Any] = {}
     for place in range(step * per_step, (step + 1) * per_step):
-        epoch, index = divmod(place, len(rows))
-        order = orders.setdefault(epoch, np.random.default_rng([seed, epoch]).permutation(len(rows)))
-        chosen.append(rows[int(order[index])])
+        epoch, index = divmod(place, rows)
+        if epoch not in orders:
+            orders[epoch] = np.random.default_rng([seed, epoch]).permutation(rows)
+        chosen.append(int(orders[epoch][index]))
     return chosen
+
+
+def step_rows(rows: Sequence[Row], step: int, per_step: int, seed: int) -> list[Row]:
+    """The rows of a step."""
+    return [rows[place] for place in step_places(len(rows), step, per_step, seed)]
 
 
 def fit(
@@ -94,45 +125,76 @@ def fit(
     work: Path,
     progress: Progress,
     stop_after: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    watch: Watch | None = None,
+    loss: torch.nn.Module | None = None,
 ) -> Fitted:
     """Train the parameters of ``model`` that require gradients, in place.
 
     Args:
         model: with or without a PEFT adapter, on its device.
-        rows: packed rows.
+        rows: packed rows; every process gets all of them, and reads its share.
         work: folder of the checkpoint; where it holds one of this run, the run goes on from there.
         stop_after: end after this step with a checkpoint, as if killed; for tests.
+        stop: asked after every step; true saves a checkpoint and raises ``Stopped``.
+        watch: told of every step, in the first process.
+        loss: ``objective(model)`` where it is sharded over processes already.
 
     Raises:
-        TrainingError: no rows, no targets in a step, or a loss that is not finite.
+        TrainingError: no rows, no targets in a step, a batch that does not divide, or one row is too much for the memory.
+        LossDiverged: a loss that is not finite, or far above those before; the state before that step is saved.
+        Stopped: ``stop`` said so.
     """
     import torch
 
+    ranks = current_ranks()
     if not rows:
         raise TrainingError("there are no rows to train on; look at the counts of the dataset asset upstream")
+    if settings.rows_per_step % ranks.size:
+        raise TrainingError(f"rows_per_step {settings.rows_per_step} cannot be shared by {ranks.size} processes; make it a multiple of training.running.processes")
     device = next(model.parameters()).device
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     optimizer = _optimizer(list(trained.values()), settings)
+    micro = min(settings.micro_rows, settings.rows_per_step // ranks.size)
+    run = _Run(
+        loss or objective(model, settings.loss_chunk_tokens), trained, optimizer, settings, ranks, loss is not None, pad_token, device, work, micro
+    )
     steps = step_count(settings, len(rows))
-    start, log = _resume(work, trained, optimizer)
+    start, run.log = load_state(work, trained, optimizer, ranks)
     _prepare(model, settings)
-    clock = time.monotonic()
+    workload, peak = workload_of(model, full=settings.method == "full"), peak_flops(device) * ranks.size
+    clock, operations = time.monotonic(), 0.0
     with progress(steps, "fitting", "step") as bar:
         bar.update(start)
         for step in range(start, min(steps, stop_after or steps)):
-            entry = _step(model, trained, optimizer, step_rows(rows, step, settings.rows_per_step, seed), settings, step, steps, pad_token, device)
-            entry["tokens"] += log[-1]["tokens"] if log else 0
-            log.append(entry)
+            began = time.monotonic()
+            places = step_places(len(rows), step, settings.rows_per_step, seed)
+            chosen = [rows[place] for place in places]
+            entry = _step(run, chosen, places, step, steps)
+            operations += workload.of(chosen, entry["targets"])
             bar.set_postfix_str(f"loss {entry['loss']:.3f}", refresh=False)
             bar.update()
+            if watch is not None and ranks.first:
+                watch(_speed(run, workload, peak, chosen, time.monotonic() - began, steps))
             done = step + 1
-            if done < steps and (done % settings.checkpoint_steps == 0 or done == stop_after):
-                _save(work, done, log, trained, optimizer)
+            stopping = ranks.sums(float(stop()))[0] > 0
+            if done < steps and (done % settings.checkpoint_steps == 0 or done == stop_after or stopping):
+                save_state(work, done, run.log, trained, optimizer, ranks, random=random_state())
+                if stopping:
+                    raise Stopped(f"stopped on request after step {done} of {steps}, with a checkpoint; the same build goes on from there")
     model.eval()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    trainable = sum(parameter.numel() for parameter in trained.values())
-    return Fitted(log, log[-1]["tokens"], time.monotonic() - clock, start, trainable)
+    seconds = time.monotonic() - clock
+    return Fitted(
+        log=run.log,
+        tokens=run.log[-1]["tokens"],
+        seconds=seconds,
+        resumed_at=start,
+        trainable=sum(parameter.numel() for parameter in trained.values()),
+        micro_rows=run.micro_rows,
+        mfu=operations / (seconds * peak) if operations else None,
+    )
 
 
 def _prepare(model: Any, settings: FitSettings) -> None:
@@ -157,110 +219,104 @@ def _optimizer(parameters: list[Any], settings: FitSettings) -> torch.optim.Opti
     return getattr(bitsandbytes.optim, kind)(parameters, **keys)
 
 
-def _step(
-    model: PreTrainedModel | PeftModel,
-    trained: Mapping[str, torch.nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    rows: Sequence[Row],
-    settings: FitSettings,
-    step: int,
-    steps: int,
-    pad_token: int,
-    device: torch.device,
-) -> dict[str, Any]:
-    """One optimizer step; returns its log entry with the tokens of this step."""
+def _step(run: _Run, rows: Sequence[Row], places: Sequence[int], step: int, steps: int) -> dict[str, Any]:
+    """One optimizer step; its log entry, which is in the log by then."""
     import torch
 
-    size = settings.micro_rows
-    batches = [collate(rows[start : start + size], pad_token, device) for start in range(0, len(rows), size)]
-    targets = sum(target_count(batch) for batch in batches)
+    own = run.ranks.share(rows)
+    targets = int(run.ranks.sums(sum(row.target_count for row in own))[0])
     if not targets:
         raise TrainingError(f"step {step + 1}: none of its {len(rows)} rows has a target; look at the loss mask of the examples")
-    rate = learning_rate(settings, step, steps)
-    for group in optimizer.param_groups:
+    before = random_state()
+    total = _gradients(run, own, targets, step)
+    while total is None:
+        run.micro_rows //= 2
+        set_random_state(before)
+        tqdm.write(f"step {step + 1}: out of memory; from here on {run.micro_rows} rows at a time, at the same effective batch of {run.settings.rows_per_step}")
+        total = _gradients(run, own, targets, step)
+    if not run.sharded:
+        run.ranks.sum_gradients(run.trained.values())
+    norm: Any = torch.nn.utils.clip_grad_norm_(run.trained.values(), run.settings.max_gradient_norm)
+    norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+    _check(run, total, norm, places, step, before)
+    rate = learning_rate(run.settings, step, steps)
+    for group in run.optimizer.param_groups:
         group["lr"] = rate
-    total = 0.0
-    for batch in batches:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.compute_dtype == "bfloat16"):
-            loss = token_losses(model, batch, settings.loss_chunk_tokens).sum() / targets
-        loss.backward()
-        total += float(loss.detach())
-    norm = float(torch.nn.utils.clip_grad_norm_(trained.values(), settings.max_gradient_norm))
-    if not math.isfinite(total) or not math.isfinite(norm):
-        raise TrainingError(f"step {step + 1}: loss {total}, gradient norm {norm}; lower the learning rate or compute in float32")
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    tokens = sum(row.tokens for row in rows)
-    return {"step": step + 1, "tokens": tokens, "targets": targets, "loss": total, "learning_rate": rate, "gradient_norm": norm}
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    tokens = sum(row.tokens for row in rows) + (run.log[-1]["tokens"] if run.log else 0)
+    entry = {"step": step + 1, "tokens": tokens, "targets": targets, "loss": total, "learning_rate": rate, "gradient_norm": norm}
+    run.log.append(entry)
+    return entry
 
 
-def _save(
-    work: Path, step: int, log: Sequence[Mapping[str, Any]], trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
-) -> None:
-    """Write a checkpoint beside the old one, then put it in its place; a whole one exists at every moment."""
-    import torch
-    from safetensors.torch import save_file
+def _gradients(run: _Run, rows: Sequence[Row], targets: int, step: int) -> float | None:
+    """Gradients of the step's mean loss in this process, and that loss over all; ``None``: memory did not suffice, nothing is left of it.
 
-    part, final, old = work / f"{CHECKPOINT}.part", work / CHECKPOINT, work / REPLACED
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    tensors = {f"weight/{name}": parameter.detach().cpu().contiguous() for name, parameter in trained.items()}
-    tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
-    state = optimizer.state_dict()
-    scalars = _without_tensors("optimizer", state["state"], tensors)
-    save_file(tensors, part / "state.safetensors")
-    document = {"step": step, "log": list(log), "scalars": scalars, "groups": state["param_groups"]}
-    (part / "state.json").write_text(json.dumps(document), encoding="utf-8")
-    if final.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-        final.rename(old)
-    part.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _without_tensors(path: str, values: Mapping[Any, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """A nested optimizer state without its tensors, which go into ``tensors`` under their path; the rest is JSON."""
+    Raises:
+        TrainingError: it does not suffice for one row either, or weights are sharded, where the processes cannot go back together.
+    """
     import torch
 
-    plain: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, torch.Tensor):
-            tensors[f"{path}/{key}"] = value.detach().cpu().clone()
-        elif isinstance(value, Mapping):
-            plain[str(key)] = _without_tensors(f"{path}/{key}", value, tensors)
-        else:
-            plain[str(key)] = value
-    return plain
+    total = torch.zeros((), dtype=torch.float64, device=run.device)
+    failed = False
+    averaged = run.ranks.size if run.sharded else 1  # gloo has no plain sum of shares, so the average is made one
+    try:
+        for start in range(0, len(rows), run.micro_rows):
+            batch = collate(rows[start : start + run.micro_rows], run.pad_token, run.device)
+            with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=run.settings.compute_dtype == "bfloat16"):
+                loss = run.objective(batch) / targets
+            (loss * averaged).backward()
+            total += loss.detach()
+    except RuntimeError as error:  # torch.OutOfMemoryError is one, and a CPU raises it plain
+        if not _out_of_memory(error):
+            raise
+        failed = True
+    everywhere, failures = (float(total), float(failed)) if run.sharded and failed else run.ranks.sums(float(total), float(failed))
+    if not failures:
+        return everywhere
+    if run.micro_rows == 1 or run.sharded:
+        raise TrainingError(
+            f"step {step + 1}: out of memory with {run.micro_rows} row(s) of {max(row.tokens for row in rows)} tokens at a time; set gradient_checkpointing, "
+            "lower loss_chunk_tokens or micro_rows, shorten the rows, or train an adapter (method qlora)"
+        )
+    run.optimizer.zero_grad(set_to_none=True)
+    if run.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
 
 
-def _resume(
-    work: Path, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
-) -> tuple[int, list[dict[str, Any]]]:
-    """Load the checkpoint of a killed run; the step to go on with and its log, or 0 and nothing."""
+def _out_of_memory(error: BaseException) -> bool:
     import torch
-    from safetensors.torch import load_file
 
-    folder = next((work / name for name in (CHECKPOINT, REPLACED) if (work / name / "state.json").is_file()), None)
-    if folder is None:
-        return 0, []
-    document = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    tensors = load_file(folder / "state.safetensors")
-    state: dict[str, Any] = document["scalars"]
-    with torch.no_grad():
-        for name, parameter in trained.items():
-            parameter.copy_(tensors[f"weight/{name}"])
-    for name, tensor in tensors.items():
-        kind, *keys = name.split("/")
-        if kind == "optimizer":
-            place = state
-            for key in keys[:-1]:
-                place = place.setdefault(key, {})
-            place[keys[-1]] = tensor
-    by_index = {int(index): values for index, values in state.items()}
-    optimizer.load_state_dict({"state": by_index, "param_groups": document["groups"]})
-    torch.set_rng_state(tensors["random/cpu"])
-    if "random/cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random/cuda"])
-    return int(document["step"]), document["log"]
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _check(run: _Run, loss: float, norm: float, places: Sequence[int], step: int, before: Mapping[str, torch.Tensor]) -> None:
+    """Raise LossDiverged, the state before this step saved, where a loss cannot be trusted."""
+    rise, recent = run.settings.max_loss_rise, [entry["loss"] for entry in run.log[-LOSS_WINDOW:]]
+    finite = math.isfinite(loss) and math.isfinite(norm)
+    level = statistics.median(recent) if rise is not None and len(recent) == LOSS_WINDOW else math.inf
+    if finite and loss <= level + (rise or 0.0):
+        return
+    run.optimizer.zero_grad(set_to_none=True)
+    save_state(run.work, step, run.log, run.trained, run.optimizer, run.ranks, random=before)
+    how = "lower the learning rate or compute in float32" if not finite else "set max_loss_rise to null or higher to go on, or lower the learning rate to begin anew"
+    against = "" if not finite else f" (median of the {LOSS_WINDOW} steps before: {level:.3f})"
+    raise LossDiverged(
+        f"step {step + 1}: loss {loss:.4g}{against}, gradient norm {norm:.4g}, on the training rows {sorted(places)}; "
+        f"the state before that step is saved in {run.work}. Look at these rows; {how}"
+    )
+
+
+def _speed(run: _Run, workload: Workload, peak: float, rows: Sequence[Row], seconds: float, steps: int) -> dict[str, Any]:
+    entry = run.log[-1]
+    return {
+        **entry,
+        "steps": steps,
+        "seconds": round(seconds, 4),
+        "tokens_per_second": round(sum(row.tokens for row in rows) / seconds, 2),
+        "mfu": round(workload.of(rows, entry["targets"]) / (seconds * peak), 4),
+        "peak_memory_mb": memory_mb(run.device),
+        "micro_rows": run.micro_rows,
+    }

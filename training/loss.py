@@ -12,6 +12,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+def objective(model: PreTrainedModel | PeftModel, chunk_tokens: int) -> torch.nn.Module:
+    """A module that turns a batch into the sum of its targets' losses: one forward call, as sharding over processes wants it."""
+    from torch import nn
+
+    class SummedLoss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, batch: Batch) -> torch.Tensor:
+            return token_losses(model, batch, chunk_tokens).sum()
+
+    return SummedLoss()
+
+
 def causal_model(model: PreTrainedModel | PeftModel) -> Any:
     """The causal language model inside a PEFT wrapper, or the model itself."""
     inner: Any = getattr(model, "get_base_model", None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 IGNORED = -100
@@ -41,17 +42,34 @@ class Row:
         """Length in tokens."""
         return len(self.input_ids)
 
+    @property
+    def target_count(self) -> int:
+        """Tokens that are predicted; a document's first never is."""
+        return int((_labels(self) != IGNORED).sum())
+
     def positions(self) -> list[int]:
         """Position of each token in its document."""
-        return [position for length in self.document_lengths for position in range(length)]
+        return [int(position) for position in _positions(self.document_lengths)]
 
     def labels(self) -> list[int]:
         """Token ids where they are targets, else ``IGNORED``."""
-        wanted = self.targets if self.targets is not None else [True] * self.tokens
-        first = (position == 0 for position in self.positions())
-        return [
-            token if target and not opens else IGNORED for token, target, opens in zip(self.input_ids, wanted, first, strict=True)
-        ]
+        return [int(label) for label in _labels(self)]
+
+
+def _positions(lengths: Sequence[int]) -> np.ndarray:
+    import numpy as np
+
+    sizes = np.asarray(lengths, dtype=np.int64)
+    return np.arange(int(sizes.sum()), dtype=np.int64) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def _labels(row: Row) -> np.ndarray:
+    import numpy as np
+
+    wanted = _positions(row.document_lengths) > 0
+    if row.targets is not None:
+        wanted &= np.asarray(row.targets, dtype=bool)
+    return np.where(wanted, np.asarray(row.input_ids, dtype=np.int64), IGNORED)
 
 
 def pack_split(documents: Iterable[Sequence[int]], row_tokens: int) -> Iterator[Row]:
@@ -108,14 +126,16 @@ class Batch:
 
 def collate(rows: Sequence[Row], pad_token: int, device: torch.device | str = "cpu") -> Batch:
     """Rows as one batch. Shorter rows are filled with a padding document that is no target and that nothing sees."""
+    import numpy as np
     import torch
 
-    width = max(row.tokens for row in rows)
-    ids, positions, labels = [], [], []
-    for row in rows:
-        gap = width - row.tokens
-        ids.append([*row.input_ids, *[pad_token] * gap])
-        positions.append([*row.positions(), *range(gap)])
-        labels.append([*row.labels(), *[IGNORED] * gap])
-    tensors = (torch.tensor(values, dtype=torch.long, device=device) for values in (ids, positions, labels))
-    return Batch(*tensors)
+    shape = (len(rows), max(row.tokens for row in rows))
+    ids, labels = np.full(shape, pad_token, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
+    positions = np.empty(shape, dtype=np.int64)
+    for place, row in enumerate(rows):
+        filled = row.tokens
+        ids[place, :filled] = row.input_ids
+        labels[place, :filled] = _labels(row)
+        positions[place, :filled] = _positions(row.document_lengths)
+        positions[place, filled:] = np.arange(shape[1] - filled)
+    return Batch(*(torch.from_numpy(values).to(device) for values in (ids, positions, labels)))

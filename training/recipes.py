@@ -1,25 +1,37 @@
-"""The two recipes: QLoRA (train an adapter over NF4, export adapter and merged weights) and full fine-tuning."""
+"""The recipes: an adapter over NF4 or 16-bit weights, exported alone and merged, and full fine-tuning."""
 
 from __future__ import annotations
 
 import gc
-import resource
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from training.adapters.lora import quantized_with_adapter, save_adapter
+from training.adapters.lora import model_with_adapter, save_adapter
 from training.adapters.merging import check_saved, merge_adapter
 from training.base import ORIGIN
-from training.checkpoints import device_of, load_model, load_tokenizer, save_checkpoint, stored_dtype, torch_threads
-from training.fitting import Fitted, Progress, fit
-from training.loss import target_count, token_losses
+from training.checkpoints import (
+    ATTENTION,
+    device_of,
+    load_model,
+    load_tokenizer,
+    save_checkpoint,
+    stored_dtype,
+    torch_threads,
+)
+from training.errors import TrainingError
+from training.fitting import Fitted, Progress, Watch, fit
+from training.loss import causal_model, objective, target_count
 from training.packing import Row, collate
-from training.settings import AdaptationSettings, FitSettings
+from training.running.ranks import current_ranks
+from training.running.sharding import release, sharded_objective, whole_weights
+from training.settings import FitSettings
+from training.speed import memory_mb
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
@@ -40,7 +52,8 @@ class Job:
     """What a recipe works on.
 
     ``base`` is a checkpoint folder and ``base_name`` its stable id; results go below ``output`` (``adapter``,
-    ``merged``); ``template`` is the chat template of the result, ``None`` keeps the base's; ``work`` survives a kill.
+    ``merged``); ``template`` is the chat template of the result, ``None`` keeps the base's; ``work`` survives a kill. ``sharded``:
+    the weights are shared out over the processes (FSDP); ``stop`` and ``watch``: see ``fit``.
     """
 
     base: Path
@@ -52,73 +65,102 @@ class Job:
     progress: Progress
     validation: Sequence[Row] = ()
     template: str | None = None
+    sharded: bool = False
+    stop: Callable[[], bool] = lambda: False
+    watch: Watch | None = None
 
 
-def train_adapter(job: Job, settings: AdaptationSettings) -> Outcome:
-    """QLoRA: an fp32 adapter over the base in NF4, then a merge into full 16-bit weights.
+def train(job: Job, settings: FitSettings) -> Outcome:
+    """Train by the method of the settings; every process of the run calls this, and the first one writes the results.
 
     Raises:
-        TrainingError: nothing to train on, or a loss that is not finite.
+        TrainingError: nothing to train on, or settings that this device cannot follow.
+        LossDiverged: a loss that cannot be trusted.
+        Stopped: the run was asked to end, with a checkpoint.
         MergeError: the merged weights are not what the adapter and the base add up to.
     """
+    device = device_of(settings.device)
+    if settings.attention == "flex" and device.type == "cpu":
+        raise TrainingError("attention is flex, which has no backward pass on CPUs (torch); set it to sdpa or eager")
+    return train_full(job, settings) if settings.method == "full" else train_adapter(job, settings)
+
+
+def train_adapter(job: Job, settings: FitSettings) -> Outcome:
+    """QLoRA or LoRA: an adapter over the base in NF4 or in 16 bits, then a merge into full 16-bit weights."""
     with torch_threads(settings.threads):
-        model = quantized_with_adapter(
-            job.base, settings.lora, device_of(settings.device), compute_dtype=settings.compute_dtype, seed=job.seed
-        )
+        model = model_with_adapter(job.base, settings, device_of(settings.device), seed=job.seed)
         outcome = _fit(model, job, settings)
-        save_adapter(model, job.output / "adapter", job.base_name)
-        del model
-        gc.collect()
-        merge_adapter(job.base, job.output / "adapter", job.output / "merged", settings.merge, template=job.template)
-    _keep_origin(job)
+        if current_ranks().first:
+            save_adapter(model, job.output / "adapter", job.base_name)
+            del model
+            gc.collect()
+            merge_adapter(job.base, job.output / "adapter", job.output / "merged", settings.merge, template=job.template)
+            _keep_origin(job)
     return outcome
 
 
 def train_full(job: Job, settings: FitSettings) -> Outcome:
-    """Full fine-tuning of all weights, held in fp32 while they move and written in the base's type.
-
-    Raises:
-        TrainingError: nothing to train on, or a loss that is not finite.
-    """
+    """Full fine-tuning of all weights, held in fp32 while they move and written in the base's type."""
     with torch_threads(settings.threads):
-        model = load_model(job.base, device_of(settings.device))
+        device = device_of(settings.device)
+        model: Any = load_model(job.base, device if not job.sharded else "cpu")
+        model.set_attn_implementation(ATTENTION[settings.attention])
         model.requires_grad_(True)
         outcome = _fit(model, job, settings)
-        tokenizer = load_tokenizer(job.base)
-        if job.template is not None:
-            tokenizer.chat_template = job.template
-        save_checkpoint(model, tokenizer, job.output / "merged", stored_dtype(job.base))
-        check_saved(model, job.output / "merged")
-        del model
-        gc.collect()
-    _keep_origin(job)
+        weights = whole_weights(model) if job.sharded else None
+        if current_ranks().first:
+            if weights is not None:
+                model = load_model(job.base)
+                model.load_state_dict(weights, strict=False)  # tied weights appear once
+            tokenizer = load_tokenizer(job.base)
+            if job.template is not None:
+                tokenizer.chat_template = job.template
+            save_checkpoint(model, tokenizer, job.output / "merged", stored_dtype(job.base))
+            check_saved(model, job.output / "merged")
+            del model
+            gc.collect()
+            _keep_origin(job)
     return outcome
 
 
 def _fit(model: PreTrainedModel | PeftModel, job: Job, settings: FitSettings) -> Outcome:
     tokenizer = load_tokenizer(job.base)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    before = mean_loss(model, job.validation, settings, pad)
-    fitted = fit(model, job.rows, settings, seed=job.seed, pad_token=pad, work=job.work, progress=job.progress)
-    after = mean_loss(model, job.validation, settings, pad)
-    parameters = load_parameter_count(job.base)
-    return Outcome(fitted, parameters, before, after, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    if settings.compile:
+        compile_blocks(model)
+    loss = sharded_objective(model, settings.loss_chunk_tokens, device_of(settings.device)) if job.sharded else None
+    before = mean_loss(model, job.validation, settings, pad, loss)
+    fitted = fit(
+        model, job.rows, settings, seed=job.seed, pad_token=pad, work=job.work, progress=job.progress, stop=job.stop, watch=job.watch, loss=loss
+    )
+    after = mean_loss(model, job.validation, settings, pad, loss)
+    return Outcome(fitted, load_parameter_count(job.base), before, after, memory_mb(device_of(settings.device)))
 
 
-def mean_loss(model: PreTrainedModel | PeftModel, rows: Sequence[Row], settings: FitSettings, pad_token: int) -> float | None:
-    """Mean negative log-likelihood of all targets in nats; ``None`` without rows."""
+def compile_blocks(model: Any) -> None:
+    """Compile each block of the model, all of which share one piece of code."""
+    for block in causal_model(model).get_decoder().layers:
+        block.compile(dynamic=False)
+
+
+def mean_loss(
+    model: PreTrainedModel | PeftModel, rows: Sequence[Row], settings: FitSettings, pad_token: int, loss: torch.nn.Module | None = None
+) -> float | None:
+    """Mean negative log-likelihood of all targets in nats; ``None`` without rows. ``loss``: the model's objective where it is sharded."""
     import torch
 
     if not rows:
         return None
     model.eval()
+    loss = loss or objective(model, settings.loss_chunk_tokens)
     device = next(model.parameters()).device
     nats, targets = 0.0, 0
     with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.compute_dtype == "bfloat16"):
         for row in rows:
             batch = collate([row], pad_token, device)
-            nats += float(token_losses(model, batch, settings.loss_chunk_tokens).double().sum())
+            nats += float(loss(batch))
             targets += target_count(batch)
+    release(loss)
     return nats / max(targets, 1)
 
 

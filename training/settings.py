@@ -1,7 +1,8 @@
 """Settings of the training workshop: base models, tokens, the fitting recipes, evaluation.
 
-Keys that move floating-point sums (micro-batch, loss chunks) count as content, though the data version of a trained
-model is its fingerprint anyway. Threads, device and checkpoint intervals never count.
+What decides the computation counts as content: method, adapter, optimizer, schedule, effective batch, arithmetic. What only moves
+the rounding of floating-point sums (micro-batch, attention kernel, loss chunks, the speed switches) or nothing at all (runner,
+threads, device, checkpoint intervals) are run keys: the data version of a trained model is its fingerprint.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from foundation.execution.settings import SlurmSettings
 from foundation.settings import Settings, content_of, run_key
 
 Dtype = Literal["bfloat16", "float16", "float32"]
@@ -65,6 +67,7 @@ class HubBase(Settings):
     weights_sha256: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="Digest of the weights (on the card of every base_model); another one is refused. null: whatever is there."
     )
+    parameters: float | None = run_key(None, gt=0, description="How many; only plans read it, before anything is downloaded.")
 
 
 BaseSettings = Annotated[SmolLM2Base | TinyBase | FolderBase | HubBase, Field(discriminator="kind")]
@@ -97,12 +100,21 @@ class LoraSettings(Settings):
 
 
 class FitSettings(Settings):
-    """Optimizer, schedule, batches: what one training run does with its rows."""
+    """Method, optimizer, schedule, batches: what one training run does with its rows."""
 
+    method: Literal["qlora", "lora", "full"] = Field(
+        "qlora", description="qlora: an adapter over the base in NF4 with double quantization; lora: over the base in 16 bits; full: all weights."
+    )
+    lora: LoraSettings = Field(default_factory=LoraSettings, description="The adapter of qlora and lora.")
+    merge: Literal["base16", "dequantized"] = Field(
+        "base16",
+        description="What the adapter is merged into: the 16-bit base (keeps its quality), or, with qlora, the dequantized NF4 base "
+        "(equals what was trained, quantization error baked in). Sources disagree; the report measures the outcome.",
+    )
     steps: int | None = Field(None, ge=1, description="Optimizer steps; null: as many as `epochs` need.")
     epochs: float = Field(1.0, gt=0, description="Passes over the rows where `steps` is null.")
     rows_per_step: int = Field(1, ge=1, description="Effective batch in rows.")
-    micro_rows: int = Field(1, ge=1, description="Rows per forward pass; must divide rows_per_step.")
+    micro_rows: int = run_key(1, ge=1, description="Rows per forward pass; must divide rows_per_step. Halved where memory does not suffice, and said.")
     learning_rate: float = Field(5e-4, gt=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_steps: int = Field(6, ge=0)
@@ -112,10 +124,19 @@ class FitSettings(Settings):
     optimizer: Literal["adamw", "paged_adamw_32bit", "paged_adamw_8bit"] = Field(
         "adamw", description="Paged optimizers (bitsandbytes) are for GPUs; on a CPU they fall back to unpaged ones."
     )
-    compute_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the arithmetic; adapters are always fp32.")
-    loss_chunk_tokens: int = Field(1024, ge=1, description="Targets whose logits exist at one time; bounds memory for large vocabularies.")
+    compute_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the arithmetic.")
+    adapter_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the adapter's weights; bf16 loses small updates.")
+    loss_chunk_tokens: int = run_key(1024, ge=1, description="Targets whose logits exist at one time; bounds memory for large vocabularies.")
+    attention: Literal["eager", "sdpa", "flex"] = run_key("sdpa", description="Attention kernel; flex has no backward pass on CPUs.")
+    compile: bool = run_key(False, description="torch.compile of each block; wants a C++ compiler (CPU) or Triton (GPU).")
+    nf4_weights: Literal["packed", "unpacked"] = run_key(
+        "packed", description="qlora: unpack NF4 for each use (least memory), or once, held in the type of the arithmetic: the same numbers, faster."
+    )
     gradient_checkpointing: bool = run_key(False, description="Less memory, 1.4 to 1.8 times the time.")
     checkpoint_steps: int = run_key(20, ge=1, description="Steps between checkpoints in the work folder.")
+    max_loss_rise: float | None = run_key(
+        4.0, gt=0, description="Nats per token above the median of the last 20 steps at which a run stops with a checkpoint; null: only where the loss is not finite."
+    )
     device: Literal["auto", "cpu", "cuda"] = run_key("auto")
     threads: int | None = run_key(None, ge=1, description="CPU threads of torch; null: torch's own choice.")
 
@@ -125,16 +146,15 @@ class FitSettings(Settings):
             raise ValueError(f"micro_rows {self.micro_rows} must divide rows_per_step {self.rows_per_step}")
         return self
 
+    @model_validator(mode="after")
+    def _merge_fits_method(self) -> FitSettings:
+        if self.merge == "dequantized" and self.method != "qlora":
+            raise ValueError(f"merge is dequantized, and method {self.method} trains over no quantized base; set merge to base16")
+        return self
+
 
 class AdaptationSettings(FitSettings):
-    """QLoRA on packed corpus rows: an fp32 adapter over a base quantized to NF4 with double quantization."""
-
-    lora: LoraSettings = Field(default_factory=LoraSettings)
-    merge: Literal["base16", "dequantized"] = Field(
-        "base16",
-        description="What the adapter is merged into: the 16-bit base (keeps its quality), or the dequantized NF4 base "
-        "(equals what was trained, quantization error baked in). Sources disagree; the report measures the outcome.",
-    )
+    """Training on packed corpus rows; by default an fp32 adapter over the base in NF4."""
 
 
 class _TuningKeys(Settings):
@@ -146,19 +166,20 @@ class _TuningKeys(Settings):
 
 
 class InstructionSettings(AdaptationSettings, _TuningKeys):
-    """QLoRA on translated instructions, Italian Alpaca form; loss on the answers and their end token."""
+    """Translated instructions, Italian Alpaca form; loss on the answers and their end token."""
 
 
 class ChatSettings(AdaptationSettings, _TuningKeys):
-    """QLoRA on translated chats; loss on every assistant turn and its end token."""
+    """Translated chats; loss on every assistant turn and its end token."""
 
     template: Literal["chatml", "llama2", "llamantino"] = Field("chatml", description="Form of a conversation; see training.templates.")
     system_prompt: Literal["none", "language"] = Field("none", description="Whether conversations open with the language file's system prompt.")
 
 
 class EvalitaSettings(FitSettings, _TuningKeys):
-    """Full fine-tuning on EVALITA instructions (no adapter), loss on the answers and their end token."""
+    """EVALITA instructions, by default with full fine-tuning; loss on the answers and their end token."""
 
+    method: Literal["qlora", "lora", "full"] = "full"
     learning_rate: float = Field(2e-5, gt=0, description="Stanford Alpaca, full fine-tuning at 7B: 2e-5.")
     max_gradient_norm: float = Field(1.0, gt=0, description="The Trainer default that Stanford Alpaca used.")
 
@@ -195,9 +216,24 @@ class EvaluationSettings(Settings):
     threads: int | None = run_key(None, ge=1)
 
 
+class RunningSettings(Settings):
+    """Where training runs. Only run keys: none of them changes what is computed."""
+
+    runner: Literal["in_process", "subprocess", "torchrun", "slurm"] = run_key(
+        "subprocess", description="in_process: where the build runs; subprocess; torchrun: several processes of this machine; slurm: a job of `processes` processes."
+    )
+    processes: int = run_key(1, ge=1, description="Processes of torchrun, or of the Slurm job: one per GPU; they must divide rows_per_step.")
+    sharding: Literal["auto", "ddp", "fsdp"] = run_key(
+        "auto", description="Several processes: each holds the whole model (ddp), or a share of it (fsdp); auto: fsdp for full fine-tuning."
+    )
+    report_to: tuple[Literal["tensorboard"], ...] = run_key(("tensorboard",), description="Besides the report; TensorBoard files go below <home>/tensorboard.")
+    slurm: SlurmSettings = run_key(SlurmSettings(), description="The job of runner slurm; GPUs go into options, such as gres: 'gpu:4'.")
+
+
 class TrainingSettings(Settings):
     """The profile section ``training``. ``chat_base`` and ``chat_adaptation`` null mean: as the base line."""
 
+    running: RunningSettings = Field(default_factory=RunningSettings)
     base: BaseSettings = Field(default_factory=SmolLM2Base)
     chat_base: BaseSettings | None = None
     tokens: TokenSettings = Field(default_factory=TokenSettings)
@@ -208,6 +244,14 @@ class TrainingSettings(Settings):
     evalita: EvalitaSettings = Field(default_factory=EvalitaSettings)
     merging: MergingSettings = Field(default_factory=MergingSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+
+    @model_validator(mode="after")
+    def _budget_is_chosen(self) -> TrainingSettings:
+        if isinstance(self.base, FolderBase | HubBase) and "token_budget" not in self.tokens.model_fields_set:
+            raise ValueError(
+                "tokens.token_budget is missing: what training a real base costs follows from it. Set training.tokens.token_budget to so many tokens, or to null for all"
+            )
+        return self
 
     @property
     def one_base(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from foundation.stages import Stage
 from training.adapters.choice import GATE as MERGE_GATE
 from training.answers import ANSWERS
@@ -10,7 +12,7 @@ from training.builds.evaluation import build_comparison, build_evalita_answers, 
 from training.builds.models import LOG, build_adapted, build_chat, build_evalita, build_instruction, link_adapted
 from training.comparison import COMPARISON
 from training.language_report import BITS_PER_BYTE, GENERATIONS
-from training.settings import TrainingSettings
+from training.settings import FitSettings, TrainingSettings
 from training.tokens import DOCUMENTS, tokens_table
 
 MODEL_KINDS = ("pytorch", "huggingface")
@@ -22,13 +24,26 @@ def stages(settings: TrainingSettings) -> tuple[Stage, ...]:
         *_bases(settings),
         _tokens(settings),
         *_adapted(settings),
-        _instruction(),
-        _chat(),
-        _evalita(),
+        _instruction(_merges(settings.instruction)),
+        _chat(_merges(settings.chat)),
+        _evalita(_merges(settings.evalita)),
         _language_report(),
         _evalita_answers(),
         _comparison(),
     )
+
+
+class _Merges(NamedTuple):
+    """What a model's stage declares besides where an adapter is merged: how merges are judged, and on which text."""
+
+    sections: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+
+
+def _merges(settings: FitSettings) -> _Merges:
+    """Nothing where all weights are trained: there is nothing to merge."""
+    return _Merges() if settings.method == "full" else _Merges(("training.merging",), ("evaluation_text",), (MERGE_GATE,))
 
 
 def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
@@ -86,15 +101,17 @@ def _tokens(settings: TrainingSettings) -> Stage:
 
 
 def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
+    merges = _merges(settings.adaptation)
     adapted = Stage(
         asset="adapted_model",
         version="1",
         group="training",
         build=build_adapted,
-        sections=("training.adaptation", "training.merging"),
-        upstream=("base_model", "adaptation_tokens", "evaluation_text"),
+        sections=("training.adaptation", *merges.sections),
+        upstream=("base_model", "adaptation_tokens", *merges.upstream),
+        reads=("training.running",),
         tables=(LOG,),
-        gates=(MERGE_GATE,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The base model adapted to the target language with QLoRA (arXiv 2312.09993, section 3): an fp32 adapter "
@@ -114,15 +131,17 @@ def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
         )
     else:
         section = "training.adaptation" if settings.chat_adaptation is None else "training.chat_adaptation"
+        merges = _merges(settings.chat_adaptation or settings.adaptation)
         chat = Stage(
             asset="adapted_chat_model",
             version="1",
             group="training",
             build=build_adapted,
-            sections=(section, "training.merging"),
-            upstream=("chat_base_model", "adaptation_tokens", "evaluation_text"),
+            sections=(section, *merges.sections),
+            upstream=("chat_base_model", "adaptation_tokens", *merges.upstream),
+            reads=("training.running",),
             tables=(LOG,),
-            gates=(MERGE_GATE,),
+            gates=merges.gates,
             reproducible=False,
             kinds=MODEL_KINDS,
             description="The chat base adapted to the target language with QLoRA on the same corpus (arXiv 2312.09993, section 3).",
@@ -130,16 +149,17 @@ def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
     return adapted, chat
 
 
-def _instruction() -> Stage:
+def _instruction(merges: _Merges) -> Stage:
     return Stage(
         asset="instruction_model",
         version="1",
         group="training",
         build=build_instruction,
-        sections=("training.instruction", "language.templates", "training.merging"),
-        upstream=("adapted_model", "translated_instructions", "evaluation_text"),
+        sections=("training.instruction", "language.templates", *merges.sections),
+        reads=("training.running",),
+        upstream=("adapted_model", "translated_instructions", *merges.upstream),
         tables=(LOG,),
-        gates=(MERGE_GATE,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted model tuned on translated instructions with QLoRA, in the Italian Alpaca form of LLaMAntino-2. "
@@ -147,16 +167,17 @@ def _instruction() -> Stage:
     )
 
 
-def _chat() -> Stage:
+def _chat(merges: _Merges) -> Stage:
     return Stage(
         asset="chat_model",
         version="1",
         group="training",
         build=build_chat,
-        sections=("training.chat", "language.templates", "training.merging"),
-        upstream=("adapted_chat_model", "translated_chats", "evaluation_text"),
+        sections=("training.chat", "language.templates", *merges.sections),
+        reads=("training.running",),
+        upstream=("adapted_chat_model", "translated_chats", *merges.upstream),
         tables=(LOG,),
-        gates=(MERGE_GATE,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted chat model tuned on translated conversations with QLoRA (arXiv 2312.09993, section 3). Every "
@@ -164,15 +185,17 @@ def _chat() -> Stage:
     )
 
 
-def _evalita() -> Stage:
+def _evalita(merges: _Merges) -> Stage:
     return Stage(
         asset="evalita_model",
         version="1",
         group="training",
         build=build_evalita,
-        sections=("training.evalita", "language.templates"),
-        upstream=("adapted_model", "evalita_instructions"),
+        sections=("training.evalita", "language.templates", *merges.sections),
+        reads=("training.running",),
+        upstream=("adapted_model", "evalita_instructions", *merges.upstream),
         tables=(LOG,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted model tuned on EVALITA tasks as instructions, all weights moving (arXiv 2312.09993). Tasks "

@@ -27,6 +27,14 @@ def test_plan_of_an_empty_store(profile: str, tmp_path: Path) -> None:
     assert sum(row.bytes for row in rows.values()) > 0
 
 
+@pytest.mark.parametrize("profile", ["llamantino-7b", "llamantino-13b"])
+def test_plan_of_the_paper_s_recipe(profile: str, tmp_path: Path) -> None:
+    factory = Factory(load_profile(profile, []), tmp_path, DataFolder(None), offline=True)
+    rows = {row.asset: row for row in estimates(factory)}
+    assert rows["documents"].rows > 1e6
+    assert rows["adapted_model"].gpu_hours > 10 and rows["adapted_chat_model"].gpu_hours > 10  # a billion tokens, both lines
+
+
 def test_more_tokens_cost_more(tmp_path: Path) -> None:
     def hours(*overrides: str) -> float:
         factory = Factory(load_profile("demo", list(overrides)), tmp_path, DataFolder(None), offline=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from dagster_project.profile import MAX_SNAPSHOTS, ProfileError, available_profiles, load_profile
+from foundation.settings import PROFILES_ROOT
 
 
 @pytest.mark.parametrize("name", available_profiles())
@@ -70,3 +72,15 @@ def test_fewer_snapshots_than_where_dagster_stops_tracking() -> None:
     many = ",".join(f"S{index}" for index in range(MAX_SNAPSHOTS + 1))
     with pytest.raises(ProfileError, match="at most 99"):
         load_profile("smoke", [f"snapshots=[{many}]"])
+
+
+def test_the_paper_s_recipe_wants_a_token_budget(tmp_path: Path) -> None:
+    """Every value that is not the paper's is marked; the budget, which nobody knows, cannot be left out."""
+    path = PROFILES_ROOT / "llamantino-7b.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    (tmp_path / "mine.yaml").write_text("\n".join(line for line in lines if "token_budget" not in line), encoding="utf-8")
+    with pytest.raises(ProfileError, match=r"token_budget is missing.*Set training.tokens.token_budget"):
+        load_profile(str(tmp_path / "mine.yaml"), [])
+    hyperparameters = ("rank", "learning_rate", "schedule", "warmup_steps", "weight_decay", "rows_per_step", "epochs", "optimizer", "token_budget")
+    unmarked = [line for line in lines if re.match(rf"\s+(lora: \{{ )?({'|'.join(hyperparameters)}): ", line) and "# proxy" not in line and "# paper" not in line]
+    assert unmarked == []

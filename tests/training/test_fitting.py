@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from tqdm import tqdm
 
-from training.adapters.lora import quantized_with_adapter
+from foundation.settings import content_of
+from training.adapters.lora import model_with_adapter, quantized_with_adapter
 from training.checkpoints import load_model
 from training.errors import TrainingError
-from training.fitting import CHECKPOINT, REPLACED, Fitted, fit, learning_rate, step_rows
-from training.packing import Row
+from training.fitting import Fitted, fit, learning_rate, step_rows
+from training.loss import objective
+from training.packing import Batch, Row, collate
+from training.running.ranks import Ranks
+from training.running.saved_state import CHECKPOINT, REPLACED
 from training.settings import AdaptationSettings, FitSettings
+from training.speed import workload_of
 
 SETTINGS = AdaptationSettings.model_validate(
     {"steps": 6, "warmup_steps": 2, "rows_per_step": 2, "checkpoint_steps": 100, "learning_rate": 1e-2, "lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
@@ -107,14 +114,6 @@ def test_micro_batches_give_the_gradient_of_the_whole(tiny: Path, tmp_path: Path
     assert norms[0][2] == 29 + 4
 
 
-def test_gradient_checkpointing_is_a_run_key(tiny: Path, tmp_path: Path) -> None:
-    """It changes memory and time, never the run."""
-    plain, expected = run(tiny, tmp_path / "a", SETTINGS)
-    saving, found = run(tiny, tmp_path / "b", SETTINGS.model_copy(update={"gradient_checkpointing": True}))
-    assert [entry["loss"] for entry in saving.log] == pytest.approx([entry["loss"] for entry in plain.log], rel=1e-5)
-    assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
-
-
 def test_full_fine_tuning_moves_every_weight(tiny: Path, tmp_path: Path) -> None:
     model = load_model(tiny)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
@@ -152,5 +151,102 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny: Path, tmp_path: Path) -> 
     model.requires_grad_(True)
     with torch.no_grad():
         model.get_output_embeddings().weight[5] = math.nan
-    with pytest.raises(TrainingError, match="step 1: loss nan"):
-        fit(model, ROWS, FitSettings(steps=1), seed=0, pad_token=2, work=tmp_path, progress=silent)
+    with pytest.raises(TrainingError, match=r"step 1: loss nan.*on the training rows \[\d\]; the state before that step is saved"):
+        fit(model, ROWS, FitSettings(steps=1, method="full"), seed=0, pad_token=2, work=tmp_path, progress=silent)
+
+
+@pytest.mark.parametrize("allowed", [1, 2])
+def test_out_of_memory_halves_the_micro_batch(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], allowed: int) -> None:
+    """A device with room for so many rows: the run is that of the whole batch, dropout apart, and says what it did."""
+    settings = SETTINGS.model_copy(update={"rows_per_step": 4, "micro_rows": 4, "steps": 3, "lora": SETTINGS.lora.model_copy(update={"dropout": 0.0})})
+    whole, _ = run(tiny, tmp_path / "whole", settings)
+    model = quantized_with_adapter(tiny, settings.lora, "cpu", compute_dtype="float32", seed=3)
+    plain = objective(model, 1000)
+
+    class Small(torch.nn.Module):
+        def forward(self, batch: Batch) -> torch.Tensor:
+            if len(batch.input_ids) > allowed:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return plain(batch)
+
+    with patched_objective(Small()):
+        fitted = fit(model, ROWS, settings, seed=3, pad_token=2, work=tmp_path / "small", progress=silent)
+    assert fitted.micro_rows == allowed
+    assert [entry["loss"] for entry in fitted.log] == pytest.approx([entry["loss"] for entry in whole.log], rel=1e-5)
+    assert f"step 1: out of memory; from here on {allowed} rows at a time, at the same effective batch of 4" in capsys.readouterr().out
+
+
+def test_one_row_that_does_not_fit_is_told(tiny: Path, tmp_path: Path) -> None:
+    class Full(torch.nn.Module):
+        def forward(self, batch: Batch) -> torch.Tensor:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    model = quantized_with_adapter(tiny, SETTINGS.lora, "cpu", compute_dtype="float32", seed=3)
+    with patched_objective(Full()), pytest.raises(TrainingError, match=r"step 1: out of memory with 1 row\(s\) of 24 tokens.*gradient_checkpointing"):
+        fit(model, ROWS, SETTINGS, seed=3, pad_token=2, work=tmp_path, progress=silent)
+
+
+@contextmanager
+def patched_objective(module: torch.nn.Module) -> Iterator[None]:
+    """Training with another objective: what a device without memory does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.fitting.objective", lambda model, chunk_tokens: module)
+        yield
+
+
+SWITCHES: dict[str, dict[str, object]] = {
+    "attention: eager": {"attention": "eager"},
+    "nf4_weights: unpacked": {"nf4_weights": "unpacked"},
+    "gradient_checkpointing": {"gradient_checkpointing": True},
+    "loss_chunk_tokens: 5": {"loss_chunk_tokens": 5},
+    "micro_rows: 2": {"micro_rows": 2},
+}
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_speed_switch_is_a_run_key(tiny: Path, tmp_path: Path, switch: str) -> None:
+    """It changes memory and time, never the run: the same losses and weights within rounding, and no content key."""
+    settings = SETTINGS.model_copy(update={"lora": SETTINGS.lora.model_copy(update={"dropout": 0.0})})
+    switched = settings.model_copy(update=SWITCHES[switch])
+    assert content_of(switched) == content_of(settings)
+    results = []
+    for name, chosen in (("plain", settings), ("switched", switched)):
+        model = model_with_adapter(tiny, chosen, "cpu", seed=3)
+        fitted = fit(model, ROWS, chosen, seed=3, pad_token=2, work=tmp_path / name, progress=silent)
+        results.append((fitted, trained(model)))
+    (plain, expected), (other, found) = results
+    assert [entry["loss"] for entry in other.log] == pytest.approx([entry["loss"] for entry in plain.log], rel=1e-5)
+    assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
+
+
+def test_unpacked_weights_are_the_numbers_of_nf4(tiny: Path) -> None:
+    ids = torch.arange(5, 60)[None]
+    logits = []
+    for kind in ("packed", "unpacked"):
+        model = model_with_adapter(tiny, SETTINGS.model_copy(update={"nf4_weights": kind}), "cpu", seed=3).eval()
+        with torch.no_grad():
+            logits.append(model(input_ids=ids).logits)
+    assert torch.allclose(*logits, atol=1e-6)
+    with torch.no_grad():
+        assert not torch.allclose(logits[0], load_model(tiny)(input_ids=ids).logits, atol=1e-3), "the comparison must be able to fail"
+
+
+def test_operations_are_those_that_torch_counts(tiny: Path) -> None:
+    """Full fine-tuning of one document against torch's own counter, which counts all of the attention, not its causal half."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = load_model(tiny)
+    model.set_attn_implementation("eager")  # the products of the other kernels are not counted on a CPU
+    model.requires_grad_(True)
+    row = Row(list(range(5, 133)), [128])
+    with FlopCounterMode(display=False) as counter:
+        objective(model, 10_000)(collate([row], 2)).backward()
+    workload = workload_of(model, full=True)
+    more = workload.attention * 128**2  # the other half
+    assert workload.of([row], 127) + more == pytest.approx(counter.get_total_flops(), rel=0.05)
+
+
+def test_a_step_that_cannot_be_shared_is_told(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.fitting.current_ranks", lambda: Ranks(0, 3))
+    with pytest.raises(TrainingError, match="rows_per_step 2 cannot be shared by 3 processes"):
+        fit(load_model(tiny), ROWS, SETTINGS, seed=0, pad_token=2, work=tmp_path, progress=silent)

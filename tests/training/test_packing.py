@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.checkpoints import ATTENTION
 from training.errors import TrainingError
 from training.packing import IGNORED, Row, collate, pack_split, pack_whole
 
@@ -57,15 +58,15 @@ def test_padding_is_a_document_of_its_own_and_no_target() -> None:
     assert batch.labels.tolist() == [[IGNORED, 6, IGNORED, 8], [IGNORED, 10, IGNORED, IGNORED]]
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", list(ATTENTION))
 def test_a_packed_document_sees_no_other(tiny: Path, attention: str) -> None:
-    """Logits of a document in a packed row equal those of the document alone; without positions they do not."""
+    """Logits of a document in a packed row equal those of the document alone, in every kernel offered; without positions they do not."""
     import torch
 
     from training.checkpoints import load_model
 
     model = load_model(tiny)
-    model.set_attn_implementation(attention)
+    model.set_attn_implementation(ATTENTION[attention])
     first, second = list(range(10, 40)), list(range(100, 150))
     packed = collate([Row([*first, *second], [30, 50])], 0)
     alone = collate([Row(second, [50])], 0)

@@ -22,6 +22,7 @@ from training.weights import weights_digest
 
 FIT = {"steps": 3, "warmup_steps": 1}
 SETTINGS = {
+    "running": {"runner": "in_process"},
     "base": {"kind": "tiny"},
     "tokens": {"row_tokens": 128, "token_budget": 2000, "validation_tokens": 200, "replay_share": 0.1},
     "adaptation": {**FIT, "lora": {"rank": 4, "alpha": 8}},

@@ -13,14 +13,19 @@ from training.builds.inputs import text_frame
 from training.checkpoints import device_of, torch_threads
 from training.errors import MergeError
 from training.recipes import Job
-from training.settings import AdaptationSettings, MergingSettings
+from training.settings import FitSettings, MergingSettings
 
 
-def published_merge(context: StageContext, job: Job, settings: AdaptationSettings) -> MergeChoice:
-    """Measure the merges of a trained adapter on ``evaluation_text``, and leave the one to publish in ``job.output``."""
+def published_merge(context: StageContext, job: Job, settings: FitSettings) -> MergeChoice | None:
+    """Measure the merges of a trained adapter on ``evaluation_text``, and leave the one to publish in ``job.output``.
+
+    ``None`` where all weights were trained: there is nothing to merge then.
+    """
+    if settings.method == "full":
+        return None
     limits = cast(MergingSettings, context.settings["training.merging"])
     texts = passages(text_frame(context.input("evaluation_text"), "text", "target"), limits.passages, limits.passage_characters, context.seed)
-    merging = Merging(job.base, job.output / "adapter", quantized=True, template=job.template)
+    merging = Merging(job.base, job.output / "adapter", quantized=settings.method == "qlora", template=job.template)
     with torch_threads(settings.threads), context.progress((1 + len(merging.targets)) * len(texts), "measuring merges", "text") as bar:
         return publish_merge(merging, job.output / "merged", job.work, texts, limits, settings.merge, device_of(settings.device), bar)
 

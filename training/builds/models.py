@@ -15,9 +15,17 @@ from training.base import BASE_ASSETS, link_tree, origin_of
 from training.builds.examples import Prepared, prepare
 from training.builds.merges import merged_weights, published_merge
 from training.plots import loss_curve
-from training.recipes import Job, Outcome, train_adapter, train_full
-from training.settings import AdaptationSettings, ChatSettings, EvalitaSettings, InstructionSettings
-from training.tokens import read_rows
+from training.recipes import Job, Outcome
+from training.row_files import RowFile, stream_rows
+from training.running.runners import run_training
+from training.settings import (
+    AdaptationSettings,
+    ChatSettings,
+    EvalitaSettings,
+    FitSettings,
+    InstructionSettings,
+    RunningSettings,
+)
 from training.weights import weights_digest
 
 LOG = TableSpec(
@@ -37,17 +45,22 @@ LOG = TableSpec(
     description="One row per optimizer step: tokens seen so far, targets of the step, mean loss in nats per target.",
 )
 
+METHODS = {"qlora": "QLoRA", "lora": "LoRA", "full": "full fine-tuning"}
+
 
 def build_adapted(context: StageContext) -> StageReport:
     """``adapted_model``, and ``adapted_chat_model`` where it has a recipe of its own."""
     chat = context.asset == "adapted_chat_model"
-    settings = cast(AdaptationSettings, next(iter(context.settings.values())))
+    settings = next(section for section in context.settings.values() if isinstance(section, AdaptationSettings))
     base, tokens = context.input("chat_base_model" if chat else "base_model"), context.input("adaptation_tokens")
     table = "chat_tokens" if chat and "chat_tokens" in tokens.tables else "tokens"
-    rows, validation = (read_rows(tokens.scan(table, split)) for split in ("train", "validation"))
+    files = {split: context.work / f"rows-{split}.arrow" for split in ("train", "validation")}
+    for split, path in files.items():
+        stream_rows(path, tokens.scan(table, split))
+    rows, validation = (RowFile(path) for path in files.values())
     job = Job(base.files, str(base), rows, context.staging.files, context.work, context.seed, context.progress, validation)
-    outcome = train_adapter(job, settings)
-    return _report(context, base, outcome, {"method": "QLoRA", "merge": settings.merge}, published_merge(context, job, settings))
+    outcome = _train(context, job, settings)
+    return _report(context, base, outcome, _about(settings), published_merge(context, job, settings))
 
 
 def link_adapted(context: StageContext) -> StageReport:
@@ -62,28 +75,36 @@ def link_adapted(context: StageContext) -> StageReport:
 
 def build_instruction(context: StageContext) -> StageReport:
     """``instruction_model``."""
-    return _tune_adapter(context, cast(InstructionSettings, context.settings["training.instruction"]))
+    return _tune(context, cast(InstructionSettings, context.settings["training.instruction"]))
 
 
 def build_chat(context: StageContext) -> StageReport:
     """``chat_model``."""
-    return _tune_adapter(context, cast(ChatSettings, context.settings["training.chat"]))
+    return _tune(context, cast(ChatSettings, context.settings["training.chat"]))
 
 
 def build_evalita(context: StageContext) -> StageReport:
-    """``evalita_model``: all weights move, tasks take turns."""
+    """``evalita_model``: tasks take turns."""
     settings = cast(EvalitaSettings, context.settings["training.evalita"])
-    prepared = prepare(context.asset, context.settings, context.inputs, context.seed)
-    outcome = train_full(_job(context, prepared), settings)
-    return _report(context, prepared.source, outcome, {"method": "full fine-tuning", **prepared.about})
+    return _tune(context, settings)
 
 
-def _tune_adapter(context: StageContext, settings: AdaptationSettings) -> StageReport:
+def _tune(context: StageContext, settings: FitSettings) -> StageReport:
     prepared = prepare(context.asset, context.settings, context.inputs, context.seed)
     job = _job(context, prepared)
-    outcome = train_adapter(job, settings)
-    about = {"method": "QLoRA", "merge": settings.merge, **prepared.about}
-    return _report(context, prepared.source, outcome, about, published_merge(context, job, settings))
+    outcome = _train(context, job, settings)
+    return _report(context, prepared.source, outcome, {**_about(settings), **prepared.about}, published_merge(context, job, settings))
+
+
+def _train(context: StageContext, job: Job, settings: FitSettings) -> Outcome:
+    running = cast(RunningSettings, context.settings["training.running"])
+    tensorboard = context.cache.parent / "tensorboard" / context.asset / context.work.name[:12]
+    return run_training(job, settings, running, tensorboard=tensorboard, label=f"{context.asset}: training")
+
+
+def _about(settings: FitSettings) -> dict[str, Any]:
+    """What the statistics say of the method."""
+    return {"method": METHODS[settings.method], **({} if settings.method == "full" else {"merge": settings.merge})}
 
 
 def _job(context: StageContext, prepared: Prepared) -> Job:
@@ -124,6 +145,9 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         "fitting_seconds": round(fitted.seconds, 1),
         "resumed_at_step": fitted.resumed_at,
         "peak_memory_mb": outcome.peak_memory_mb,
+        "micro_rows": fitted.micro_rows,
+        "model_flops_utilization": None if fitted.mfu is None else round(fitted.mfu, 4),
+        "runner": cast(RunningSettings, context.settings["training.running"]).runner,
     }
     return StageReport(
         statistics=statistics,

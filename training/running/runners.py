@@ -1,0 +1,102 @@
+"""Who trains: this process, another one, several, or a job of a cluster. The result is the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from foundation.execution import Engine, ExecutionSettings, run_shards
+from training.base import link_tree
+from training.errors import Stopped, TrainingError
+from training.recipes import Job, Outcome, train
+from training.running.launching import carry_out
+from training.running.orders import Order, read_outcome, write_order
+from training.running.progress import Follower, told
+from training.settings import FitSettings, RunningSettings
+
+REQUEUED_S = 120.0
+"""A job that Slurm was asked to requeue is ended by it within seconds."""
+TRAP = "trap : TERM  # the signal is for the processes below, and the script has to outlive it"
+
+
+def run_training(job: Job, settings: FitSettings, running: RunningSettings, *, tensorboard: Path | None = None, label: str = "training") -> Outcome:
+    """Train where the settings say; results are below ``job.output`` when this returns.
+
+    A run that ended early goes on from its last checkpoint, one that ended while nobody followed it is taken as it is.
+
+    Raises:
+        TrainingError: see ``train``; several processes were asked for and do not fit the method.
+        JobSubmitted: the job is with Slurm; the same call goes on with it.
+    """
+    processes = _processes(running)
+    job = replace(job, sharded=processes > 1 and _sharded(running, settings))
+    if "tensorboard" not in running.report_to:
+        tensorboard = None
+    if running.runner == "in_process":
+        with told(None, tensorboard) as watch:
+            return train(replace(job, watch=watch), settings)
+    order = Order(job.work)
+    if not order.outcome.is_file():
+        write_order(order, job, settings, tensorboard=tensorboard)
+        if running.runner == "slurm":
+            _by_slurm(order, processes, running, label)
+        else:
+            _here(order, processes, job)
+    outcome = read_outcome(order)
+    link_tree(order.output, job.output)
+    return outcome
+
+
+def _processes(running: RunningSettings) -> int:
+    if running.runner in ("in_process", "subprocess") and running.processes > 1:
+        raise TrainingError(f"training.running.processes is {running.processes}, and runner {running.runner} is one process; set runner to torchrun or slurm")
+    return running.processes
+
+
+def _sharded(running: RunningSettings, settings: FitSettings) -> bool:
+    if running.sharding == "fsdp" and settings.method != "full":
+        raise TrainingError(f"training.running.sharding is fsdp, and method {settings.method} trains an adapter, which is merged from whole weights; set it to ddp or auto")
+    return running.sharding == "fsdp" or (running.sharding == "auto" and settings.method == "full")
+
+
+def _here(order: Order, processes: int, job: Job) -> None:
+    follower = Follower(order.progress, job.progress)
+    try:
+        carry_out(order, processes, follower.look)
+    finally:
+        follower.close()
+
+
+def _by_slurm(order: Order, processes: int, running: RunningSettings, label: str) -> None:
+    """One job whose result is the outcome; found again by the place of the work folder, which holds the build's fingerprint."""
+    slurm = running.slurm.model_copy(update={"prologue": (TRAP, *running.slurm.prologue)})
+    engine = Engine(ExecutionSettings(engine="slurm", slurm=slurm))
+    run_shards(partial(on_node, processes), [str(order.work.absolute())], order.work, "job", suffix=".json", engine=engine, label=label)
+
+
+def on_node(processes: int, work: str, output: Path) -> None:
+    """What the job does on its node; a run that had to end early, with a checkpoint, puts the job back into the queue."""
+    order = Order(Path(work))
+    if not order.outcome.is_file():
+        try:
+            carry_out(order, processes, followed=False)
+        except Stopped:
+            _requeue(os.environ)
+            raise
+    output.write_bytes(order.outcome.read_bytes())
+
+
+def _requeue(environment: Mapping[str, Any]) -> None:
+    job = environment.get("SLURM_JOB_ID")
+    if job is None:
+        return
+    answer = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise TrainingError(f"the run saved its state, and Slurm does not take job {job} back: {answer.stderr.strip()}; materialize again to go on")
+    time.sleep(REQUEUED_S)
