@@ -8,10 +8,11 @@ import dagster as dg
 from dagster_project.automation import condition_of
 from dagster_project.factory import Factory
 from dagster_project.metadata import materialize_result
+from dagster_project.pools import pool_of
 from dagster_project.tables import human_bytes
 from foundation.errors import TransumanzaError
 from foundation.execution import JobSubmitted
-from foundation.stages import Stage, StageResult, code_version
+from foundation.stages import Stage, StageResult
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,10 @@ def _asset(stage: Stage, factory: Factory, snapshots: dg.StaticPartitionsDefinit
         description=stage.description,
         owners=list(stage.owners),
         kinds=set(stage.kinds),
-        code_version=code_version(stage, factory.loaded.sections, factory.loaded.profile.seed),
+        code_version=factory.code_version(stage),
         check_specs=[_check_spec(stage, name) for name in stage.gates],
         automation_condition=condition_of(stage),
-        pool="gpu" if stage.group == "training" and "pytorch" in stage.kinds else None,
+        pool=pool_of(stage),
         metadata=_lineage(stage, factory.stages),
     )
     def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -50,7 +51,7 @@ def _asset(stage: Stage, factory: Factory, snapshots: dg.StaticPartitionsDefinit
         except TransumanzaError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         logger.info(said(result))
-        return materialize_result(result, partitioned=stage.partitioned)
+        return materialize_result(result, factory)
 
     return body
 

@@ -10,19 +10,22 @@ import dagster as dg
 from dagster_project.assets import assets_of, handed_over
 from dagster_project.automation import retraining_sensor
 from dagster_project.factory import Factory, make_factory
+from dagster_project.new_crawls import new_crawls_sensor
+from dagster_project.schedules import CORPUS_JOB, weekly_corpus
 
 logger = logging.getLogger(__name__)
 
 
 def build_defs(factory: Factory | None = None) -> dg.Definitions:
-    """Assets, checks, jobs and the sensor of a profile (default: that of the environment)."""
+    """Assets, checks, jobs, and what may act by itself (all of it off) of a profile (default: that of the environment)."""
     factory = factory or make_factory()
     if not os.environ.get("DAGSTER_HOME"):
         logger.warning('DAGSTER_HOME is not set: Dagster forgets this run. Set it with: eval "$(transumanza env)"')
     return dg.Definitions(
         assets=assets_of(factory),
-        jobs=[dg.define_asset_job("everything", selection=dg.AssetSelection.all(), description="The whole line, for one snapshot.")],
-        sensors=[retraining_sensor()],
+        jobs=[dg.define_asset_job("everything", selection=dg.AssetSelection.all(), description="The whole line, for one snapshot."), CORPUS_JOB],
+        sensors=[retraining_sensor(), new_crawls_sensor(factory)],
+        schedules=[weekly_corpus(factory)],
         executor=dg.in_process_executor,
         loggers={"console": quiet_console},
         metadata={"profile": factory.loaded.profile.name},

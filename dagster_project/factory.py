@@ -22,7 +22,7 @@ from dagster_project.profile import LoadedProfile, load_profile
 from foundation.errors import TransumanzaError
 from foundation.execution import Engine
 from foundation.sources.data import DataFolder
-from foundation.stages import Stage, StageError, StageResult, Workplace, run_stage
+from foundation.stages import Stage, StageError, StageResult, Workplace, code_version, run_stage
 from foundation.store import Store
 
 
@@ -111,10 +111,20 @@ class Factory:
             raise StageError(f"there is no asset {asset!r}; the profile has {', '.join(self.stages)}")
         return run_stage(self.stages[asset], self.stages, self.workplace, partition, run=run)
 
+    def code_version(self, stage: Stage) -> str:
+        """The code version of a stage under this profile, as Dagster shows it."""
+        profile = self.loaded.profile
+        return code_version(stage, self.loaded.sections, profile.seed, profile.snapshots)
+
     def builds(self) -> list[tuple[Stage, str | None]]:
         """Every stage with every partition of it, in working order."""
         snapshots = self.loaded.profile.snapshots
         return [(stage, part) for stage in self.stages.values() for part in (snapshots if stage.partitioned else (None,))]
+
+
+def report_path(factory: Factory) -> Path:
+    """Where the HTML report of a profile is written."""
+    return factory.home / "reports" / f"{factory.loaded.profile.name}.html"
 
 
 def make_factory(profile: str | None = None, overrides: list[str] | None = None, *, offline: bool = False) -> Factory:

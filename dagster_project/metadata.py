@@ -8,14 +8,18 @@ from typing import Any
 
 import dagster as dg
 
-from foundation.stages import StageResult
+from dagster_project.factory import Factory, report_path
+from foundation.stages import Stage, StageResult
+from foundation.store import GateResult
+from foundation.store.layout import CARD
 
 MAX_PLOT_BYTES = 50_000
 """Pictures live in the event log: more than this per event makes it slow (reference: dagster.md, section 5)."""
 MAX_NUMBERS = 60
+MAX_FILES = 12
 
 
-def materialize_result(result: StageResult, *, partitioned: bool) -> dg.MaterializeResult:
+def materialize_result(result: StageResult, factory: Factory) -> dg.MaterializeResult:
     """The event of a build or of a reuse: both carry the store's data version, so that downstream stays fresh."""
     record, published = result.record, result.published
     metadata: dict[str, Any] = {
@@ -25,10 +29,17 @@ def materialize_result(result: StageResult, *, partitioned: bool) -> dg.Material
         "size": dg.MetadataValue.int(published.bytes),
         "seconds": float(record.seconds),
         "dagster/uri": str(published.path),
+        "card": dg.MetadataValue.path(str(published.path / CARD)),
+        "report": dg.MetadataValue.path(str(report_path(factory))),
+        "contents": dg.MetadataValue.table(_contents(published.manifest)),
     }
-    if published.tables:
-        metadata["dagster/partition_row_count" if partitioned else "dagster/row_count"] = published.rows
-        metadata["dagster/column_schema"] = _column_schema(published.manifest["tables"][published.tables[0]])
+    stage = factory.stages[published.asset]
+    if stage.tables:
+        main = published.manifest["tables"][stage.tables[0].name]
+        metadata["dagster/partition_row_count" if published.partition is not None else "dagster/row_count"] = main["rows"]
+        metadata["dagster/column_schema"] = _column_schema(main)
+    if stage.carried or stage.derived:
+        metadata["dagster/column_lineage"] = _column_lineage(stage)
     metadata.update(dict(list(_numbers(record.statistics, ""))[:MAX_NUMBERS]))
     metadata.update({f"speed: {name}": value for name, value in list(_numbers(record.observations, ""))[:20]})
     metadata.update({title: dg.MetadataValue.md(text) for title, text in result.previews.items()})
@@ -45,8 +56,36 @@ def _check_results(result: StageResult) -> Iterator[dg.AssetCheckResult]:
             passed=gate.passed,
             severity=dg.AssetCheckSeverity.ERROR,
             description=gate.description or None,
-            metadata={key: value for key, value in (("value", gate.value), ("threshold", gate.threshold)) if value is not None},
+            metadata=check_metadata(gate),
         )
+
+
+def check_metadata(gate: GateResult) -> dict[str, Any]:
+    """A gate's number and what it was held against."""
+    return {key: value for key, value in (("value", gate.value), ("threshold", gate.threshold)) if value is not None}
+
+
+def _contents(manifest: Mapping[str, Any]) -> list[dg.TableRecord]:
+    """Tables with their splits, then the largest files: what a version holds, at a glance."""
+    tables = [
+        dg.TableRecord({"name": name, "part": split, "rows": part["rows"], "bytes": sum(file["bytes"] for file in part["files"])})
+        for name, table in manifest["tables"].items()
+        for split, part in table["splits"].items()
+    ]
+    largest = sorted(manifest["files"], key=lambda file: (-file["bytes"], file["path"]))[:MAX_FILES]
+    return tables + [dg.TableRecord({"name": file["path"], "part": "file", "rows": 0, "bytes": file["bytes"]}) for file in largest]
+
+
+def _column_lineage(stage: Stage) -> dg.TableColumnLineage:
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for asset, columns in stage.carried.items():
+        for column in columns:
+            deps.setdefault(column, []).append(dg.TableColumnDep(dg.AssetKey(asset), column))
+    for column, sources in stage.derived.items():
+        for source in sources:
+            asset, _, name = source.partition(".")
+            deps.setdefault(column, []).append(dg.TableColumnDep(dg.AssetKey(asset), name))
+    return dg.TableColumnLineage(deps)
 
 
 def _column_schema(table: Mapping[str, Any]) -> dg.TableSchema:

@@ -238,7 +238,7 @@ def _tokens_of(fit: Any, row_tokens: int, available: float) -> float:
 
 def _measured(stage: Stage, factory: Factory, only: str | None = None) -> list[BuildRecord]:
     """The builds behind this profile's references (of one snapshot), where their settings are the present ones; empty if one is not."""
-    store, config = factory.workplace.store, config_of(stage, factory.loaded.sections)
+    store, config = factory.workplace.store, config_of(stage, factory.loaded.sections, factory.loaded.profile.snapshots)
     found = []
     for candidate, partition in factory.builds():
         if candidate.asset != stage.asset or only not in (None, partition):

@@ -183,10 +183,11 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key; every other value of ``over`` replaces that of ``base``."""
+    """Mappings are merged key by key; every other value of ``over`` replaces that of ``base``, and so does one of another ``kind``."""
     result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        below = result.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping) and value.get("kind", below.get("kind")) == below.get("kind")
         result[key] = _merged(result[key], value) if both else value
     return result
 

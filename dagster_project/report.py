@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from corpus.web.report.html import TEMPLATES
+from corpus.web.report.html import TEMPLATES, pictures
 from dagster_project.corpus_report import corpus_versions, report_settings
 from dagster_project.factory import Factory
 from foundation.errors import TransumanzaError
 from foundation.store import NotPublished, PublishedVersion
 from foundation.store.builds import replace_atomically
+
+if TYPE_CHECKING:
+    from corpus.web.report.plots import Plot
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 _DROPPED_PAGES = 10
@@ -34,7 +37,7 @@ def write_report(factory: Factory, path: Path) -> Path:
         assets=_asset_rows(factory, published),
         corpus=_corpus(factory),
         translations=_translations(published),
-        models=_models(published),
+        models=_models(factory, published),
         evalita=_evalita(published),
         tasks=_task_examples(published),
     )
@@ -74,7 +77,6 @@ def _asset_rows(factory: Factory, published: Mapping[tuple[str, str | None], Pub
 def _corpus(factory: Factory) -> dict[str, Any] | None:
     """The main parts of the corpus report; ``transumanza corpus report`` writes all of it."""
     from corpus.web.report import corpus_report
-    from corpus.web.report.html import pictures
     from corpus.web.report.plots import main_plots
 
     versions = corpus_versions(factory)
@@ -91,13 +93,29 @@ def _translations(published: Mapping[tuple[str, str | None], PublishedVersion]) 
     return side_by_side(chats, instructions, n=10) if chats is not None and instructions is not None else []
 
 
-def _models(published: Mapping[tuple[str, str | None], PublishedVersion]) -> dict[str, Any] | None:
-    from training.report import before_after, bits_per_byte_table
+def _models(factory: Factory, published: Mapping[tuple[str, str | None], PublishedVersion]) -> dict[str, Any] | None:
+    from training.report import answer_measures_table, before_after, bits_per_byte_table
 
     language_report = published.get(("language_report", None))
     if language_report is None:
         return None
-    return {"bits_per_byte": bits_per_byte_table(language_report), "generations": before_after(language_report)}
+    return {
+        "bits_per_byte": bits_per_byte_table(language_report),
+        "answer_measures": answer_measures_table(language_report),
+        "generations": before_after(language_report),
+        "pictures": pictures({plot.alt: plot for asset in ("language_report", "adapted_model", "model_comparison") for plot in _plots(factory, asset)}),
+    }
+
+
+def _plots(factory: Factory, asset: str) -> list[Plot]:
+    """The plots of the build that the profile names, where there is one."""
+    from corpus.web.report.plots import Plot
+
+    store, name = factory.workplace.store, factory.loaded.profile.name
+    try:
+        return [Plot(content, title) for title, content in store.shown(store.record(asset, ref=name))[1].items()]
+    except NotPublished:
+        return []
 
 
 def _task_examples(published: Mapping[tuple[str, str | None], PublishedVersion]) -> dict[str, list[dict[str, str]]]:

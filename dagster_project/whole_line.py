@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import dagster as dg
@@ -10,9 +9,8 @@ import dagster as dg
 from dagster_project.assets import handed_over, job_of
 from dagster_project.build import build_defs
 from dagster_project.factory import Factory, in_order
-from dagster_project.metadata import materialize_result
 from foundation.execution import JobSubmitted
-from foundation.stages import Stage, StageResult, code_version
+from foundation.stages import Stage
 
 
 def materialize_everything(factory: Factory) -> bool:
@@ -41,42 +39,6 @@ def materialize_everything(factory: Factory) -> bool:
     if submitted and (outcome.success or outcome.submitted):
         raise _together(submitted)
     return outcome.success
-
-
-def report_event(factory: Factory, result: StageResult) -> bool:
-    """Tell the Dagster instance of the environment about a build made outside of it; ``False`` where there is none."""
-    if not os.environ.get("DAGSTER_HOME"):
-        return False
-    published = result.published
-    event = materialize_result(result, partitioned=published.partition is not None)
-    stage = factory.stages[published.asset]
-    with dg.DagsterInstance.get() as instance:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                asset_key=published.asset,
-                partition=published.partition,
-                metadata=event.metadata,
-                tags={
-                    "dagster/data_version": published.data_version,
-                    "dagster/code_version": code_version(stage, factory.loaded.sections, factory.loaded.profile.seed),
-                    **_input_tags(result),
-                },
-            )
-        )
-        for gate in result.record.gates:
-            instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(asset_key=dg.AssetKey(published.asset), check_name=gate.name, passed=gate.passed, metadata={})
-            )
-    return True
-
-
-def _input_tags(result: StageResult) -> dict[str, str]:
-    """The data versions that a build read, as Dagster compares them."""
-    tags = {}
-    for asset, value in result.record.inputs["upstream"].items():
-        if "data_version" in value:
-            tags[f"dagster/input_data_version/{asset}"] = value["data_version"]
-    return tags
 
 
 @dataclass(frozen=True)

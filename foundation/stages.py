@@ -8,13 +8,13 @@ builds into a staging folder, publishes, records and moves the profile's referen
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import hashlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from foundation.errors import TransumanzaError
+from foundation.exclusive import exclusive
 from foundation.execution import Engine, JobSubmitted
 from foundation.execution.compiled import keep_below
 from foundation.settings import content_of, file_sha256
@@ -39,6 +40,7 @@ from foundation.store import (
     TableSpec,
 )
 from foundation.store.builds import environment, now
+from foundation.store.history import History, last_passed
 from foundation.store.layout import asset_name
 from foundation.store.lineage import Inputs, upstream_document, versions_of
 from foundation.store.staging import explained_disk_errors
@@ -99,6 +101,9 @@ class StageContext(StageSetup):
     work: Path
     engine: Engine
     snapshots: tuple[str, ...]
+    history: History
+    last_passed: Callable[[str | None], BuildRecord | None] = lambda partition: None
+    """The last build of a partition of this asset that passed its gates: what new ones are compared with."""
 
     @property
     def workers(self) -> int:
@@ -132,6 +137,8 @@ class Stage:
     how they are reached; what of them decides rows is in the upstream version that was made with them. ``user_files`` and
     ``facts`` name what else decides the content before anything runs (files of the user, hashes of packages); ``secrets`` are keyed
     hashes of secrets that shape rows, by name. ``fetch`` brings into the cache everything that the build would download.
+    Of the first table's columns, ``carried`` are those of an upstream asset's first table, values unchanged; ``derived`` are
+    computed of the named ``asset.column``s. ``all_snapshots`` where the build reads a partitioned asset whole: which snapshots the profile lists counts then, in any order.
     """
 
     asset: str
@@ -142,6 +149,9 @@ class Stage:
     upstream: tuple[str, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     partitioned: bool = False
+    all_snapshots: bool = False
+    carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reproducible: bool | Callable[[StageSetup], bool] = True
     kinds: tuple[str, ...] = ()
     description: str = ""
@@ -192,20 +202,21 @@ class StageResult:
     plots: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def config_of(stage: Stage, sections: Mapping[str, BaseModel]) -> dict[str, Any]:
-    """The content settings of a stage, by dotted section path."""
+def config_of(stage: Stage, sections: Mapping[str, BaseModel], snapshots: Sequence[str]) -> dict[str, Any]:
+    """The content settings of a stage, by dotted section path, and the listed snapshots where it reads all of them."""
+    listed = {"snapshots": sorted(snapshots)} if stage.all_snapshots else {}
     try:
-        return {path: content_of(sections[path]) for path in stage.sections}
+        return {**{path: content_of(sections[path]) for path in stage.sections}, **listed}
     except KeyError as error:
         raise StageError(f"stage {stage.asset} reads profile section {error}, which the profile does not have") from error
 
 
-def code_version(stage: Stage, sections: Mapping[str, BaseModel], seed: int) -> str:
+def code_version(stage: Stage, sections: Mapping[str, BaseModel], seed: int, snapshots: Sequence[str]) -> str:
     """The stage's version constant and a hash of its content settings and the seed: known before anything runs.
 
     User files and facts are not in it, since they may be large or need a download; the fingerprint has them.
     """
-    text = json.dumps([config_of(stage, sections), seed], sort_keys=True, ensure_ascii=False)
+    text = json.dumps([config_of(stage, sections, snapshots), seed], sort_keys=True, ensure_ascii=False)
     return f"{stage.version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -259,7 +270,7 @@ def fingerprint_of(stage: Stage, workplace: Workplace, partition: str | None, in
     return Fingerprint(
         asset=stage.asset,
         code_version=stage.version,
-        config={**config_of(stage, workplace.sections), "partition": partition},
+        config={**config_of(stage, workplace.sections, workplace.snapshots), "partition": partition},
         upstream=upstream,
         seed=workplace.seed,
         user_files={name: "+".join(sorted(hashes)) for name, hashes in sorted(files.items())},
@@ -309,7 +320,7 @@ def run_stage(
         fingerprint = fingerprint_of(stage, workplace, partition, inputs)
         digest = fingerprint.hexdigest()
         work = workplace.home / "work" / stage.asset / (partition or "all") / digest
-        with _exclusive(work.with_suffix(".lock")):
+        with exclusive(work.with_suffix(".lock")):
             record = store.reuse(stage.asset, partition, digest, ref=workplace.profile)
             if record is not None:
                 previews, plots = store.shown(record)
@@ -352,6 +363,8 @@ def _build(
                 work=work,
                 engine=workplace.engine,
                 snapshots=workplace.snapshots,
+                history=History(workplace.store, workplace.profile),
+                last_passed=functools.partial(last_passed, workplace.store, workplace.profile, stage.asset),
             )
         )
         version = staging.complete(report.statistics)
@@ -389,22 +402,6 @@ def _inputs_document(fingerprint: Fingerprint, inputs: Inputs) -> dict[str, Any]
         "facts": fingerprint.facts,
         "secrets": fingerprint.secrets,
     }
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Only one process at a time works on a fingerprint; a second one waits and then finds the work done.
-
-    A POSIX lock, not ``flock``: a child that outlives its killed parent inherits the latter and would hold it for good.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        try:
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process builds this; waiting for %s", path)
-            fcntl.lockf(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _no_files(_setup: StageSetup) -> Sequence[Path]:

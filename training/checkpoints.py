@@ -54,13 +54,22 @@ def check_checkpoint(folder: Path) -> None:
         missing = sorted(shard for shard in shards if not (folder / shard).is_file())
         if missing:
             raise CheckpointError(f"{folder} lacks the weight files {missing} that {index.name} lists; copy the whole checkpoint")
-    architecture_of(config, f"{folder}/config.json")
-    tokenizer = load_tokenizer(folder)
-    if tokenizer.eos_token_id is None:
+    if load_tokenizer(folder).eos_token_id is None:
         raise CheckpointError(f"the tokenizer in {folder} has no end token (eos_token); answers could never end. Set it in tokenizer_config.json")
-    rows = int(config.get("vocab_size") or 0)
-    if len(tokenizer) > rows:
-        raise CheckpointError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the embedding {rows} rows (vocab_size); the two are of different models")
+
+
+def check_base(folder: Path) -> None:
+    """See that a folder is a checkpoint that can be trained here: one of a known family, whose tokenizer is its own.
+
+    Raises:
+        CheckpointError: it is not, with what to do about it.
+    """
+    check_checkpoint(folder)
+    config = _config(folder)
+    architecture_of(config, f"{folder}/config.json")
+    tokens, rows = len(load_tokenizer(folder)), int(config.get("vocab_size") or 0)
+    if tokens > rows:
+        raise CheckpointError(f"the tokenizer in {folder} has {tokens} tokens, and the embedding {rows} rows (vocab_size); the two are of different models")
 
 
 def check_length(folder: Path, tokens: int, key: str) -> None:
@@ -141,10 +150,13 @@ def _import_sentencepiece_format() -> None:
         sys.modules[name] = importlib.import_module("transformers.utils.sentencepiece_model_pb2_new")
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu", *, dtype: Literal["stored", "float32"] = "float32") -> PreTrainedModel:
+def load_model(
+    folder: Path, device: torch.device | str = "cpu", *, dtype: Literal["stored", "float32"] = "float32", own_logits: bool = False
+) -> PreTrainedModel:
     """A causal language model in evaluation mode.
 
     ``float32`` widens stored 16-bit weights without loss, so that the same file gives the same numbers on any machine.
+    ``own_logits``: the model is only asked for its own logits, so that it may change them as it likes.
 
     Raises:
         CheckpointError: transformers cannot read it, or its logits are not those of its output embeddings.
@@ -164,7 +176,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu", *, dtype: Liter
         )
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"the model in {folder} cannot be read: {error}") from error
-    ready: Any = _ready(model, folder)
+    ready: Any = model.eval() if own_logits else _ready(model, folder)
     return ready.to(device)
 
 

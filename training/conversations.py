@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from foundation.language.prompts import render_instruction
 from foundation.language.settings import TemplateSettings
 from training.errors import TrainingError
 from training.packing import Row, pack_whole
-from training.templates import Message, answer_spans, render_instruction
+from training.templates import Message, answer_spans
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

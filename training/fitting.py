@@ -128,6 +128,7 @@ def fit(
     stop: Callable[[], bool] = lambda: False,
     watch: Watch | None = None,
     loss: torch.nn.Module | None = None,
+    look: Callable[[int], object] | None = None,
 ) -> Fitted:
     """Train the parameters of ``model`` that require gradients, in place.
 
@@ -139,6 +140,7 @@ def fit(
         stop: asked after every step; true saves a checkpoint and raises ``Stopped``.
         watch: told of every step, in the first process.
         loss: ``objective(model)`` where it is sharded over processes already.
+        look: called in every process with the steps done, before the first and after each; it may put the model into evaluation mode.
 
     Raises:
         TrainingError: no rows, no targets in a step, a batch that does not divide, or one row is too much for the memory.
@@ -161,9 +163,10 @@ def fit(
     )
     steps = step_count(settings, len(rows))
     start, run.log = load_state(work, trained, optimizer, ranks)
+    _look(look, model, start)
     _prepare(model, settings)
     workload, peak = workload_of(model, full=settings.method == "full"), peak_flops(device) * ranks.size
-    clock, operations = time.monotonic(), 0.0
+    clock, operations, aside = time.monotonic(), 0.0, 0.0
     with progress(steps, "fitting", "step") as bar:
         bar.update(start)
         for step in range(start, min(steps, stop_after or steps)):
@@ -177,6 +180,7 @@ def fit(
             if watch is not None and ranks.first:
                 watch(_speed(run, workload, peak, chosen, time.monotonic() - began, steps))
             done = step + 1
+            aside += _look(look, model, done)
             stopping = ranks.sums(float(stop()))[0] > 0
             if done < steps and (done % settings.checkpoint_steps == 0 or done == stop_after or stopping):
                 save_state(work, done, run.log, trained, optimizer, ranks, random=random_state())
@@ -185,7 +189,7 @@ def fit(
     model.eval()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    seconds = time.monotonic() - clock
+    seconds = time.monotonic() - clock - aside
     return Fitted(
         log=run.log,
         tokens=run.log[-1]["tokens"],
@@ -195,6 +199,15 @@ def fit(
         micro_rows=run.micro_rows,
         mfu=operations / (seconds * peak) if operations else None,
     )
+
+
+def _look(look: Callable[[int], object] | None, model: Any, done: int) -> float:
+    """Let the caller look at the model; the seconds that took, which are none of the training's."""
+    began = time.monotonic()
+    if look is not None:
+        look(done)
+        model.train()
+    return time.monotonic() - began
 
 
 def _prepare(model: Any, settings: FitSettings) -> None:

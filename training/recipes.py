@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from training.checkpoints import (
     torch_threads,
 )
 from training.errors import TrainingError
-from training.fitting import Fitted, Progress, Watch, fit
+from training.evaluation.curve import CURVE, MAX_ROWS, HeldOutCurve, target_bytes
+from training.fitting import Fitted, Progress, Watch, fit, step_count
 from training.loss import causal_model, objective, target_count
 from training.packing import Row, collate
 from training.running.ranks import current_ranks
@@ -33,18 +34,22 @@ from training.speed import memory_mb
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a recipe did; validation losses are in nats per token, of the model in training, before and after."""
+    """What a recipe did; validation losses are in nats per token, of the model in training, before and after.
+
+    ``curve``: bits per byte on a slice of the validation rows by steps done; empty without validation rows.
+    """
 
     fitted: Fitted
     parameters: int
     validation_before: float | None
     validation_after: float | None
     peak_memory_mb: int
+    curve: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,28 @@ def _fit(model: PreTrainedModel | PeftModel, job: Job, settings: FitSettings) ->
         compile_blocks(model)
     loss = sharded_objective(model, settings.loss_chunk_tokens, device_of(settings.device)) if job.sharded else None
     before = mean_loss(model, job.validation, settings, pad, loss)
+    curve = _curve(lambda rows: mean_loss(model, rows, settings, pad, loss) or 0.0, job, settings, tokenizer)
     fitted = fit(
-        model, job.rows, settings, seed=job.seed, pad_token=pad, work=job.work, progress=job.progress, stop=job.stop, watch=job.watch, loss=loss
-    )
+        model, job.rows, settings, seed=job.seed, pad_token=pad, work=job.work, progress=job.progress, stop=job.stop, watch=job.watch, loss=loss,
+        look=curve,
+    )  # fmt: skip
     after = mean_loss(model, job.validation, settings, pad, loss)
-    return Outcome(fitted, load_parameter_count(job.base), before, after, memory_mb(device_of(settings.device)))
+    points = curve.points if curve is not None else ()
+    return Outcome(fitted, load_parameter_count(job.base), before, after, memory_mb(device_of(settings.device)), points)
+
+
+def _curve(
+    loss: Callable[[Sequence[Row]], float], job: Job, settings: FitSettings, tokenizer: PreTrainedTokenizerBase
+) -> HeldOutCurve | None:
+    """Looks at the first validation rows while the model trains; ``None`` without any."""
+    rows = [job.validation[place] for place in range(min(len(job.validation), MAX_ROWS))]
+    if not rows:
+        return None
+    targets = sum(row.target_count for row in rows)
+    steps = step_count(settings, len(job.rows))
+    return HeldOutCurve(
+        lambda: loss(rows) * targets, target_bytes(rows, tokenizer), steps, settings.look_steps, job.work / CURVE, writes=current_ranks().first
+    )
 
 
 def compile_blocks(model: Any) -> None:

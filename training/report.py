@@ -5,23 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from foundation.store import PublishedVersion
-from training.language_report import place_of
+from training.evaluation.candidates import label_of, place_of
 
 
 def bits_per_byte_table(language_report: PublishedVersion) -> list[dict[str, Any]]:
-    """One row per model: bits per byte by text set, and the change in percent against the 16-bit base."""
-    scores = language_report.read("bits_per_byte")
-    values = {(row["model"], row["text"]): row["bits_per_byte"] for row in scores.iter_rows(named=True)}
-    texts = scores["text"].unique().sort().to_list()
+    """One row per model and form: bits per byte by text set, and the change in percent against its base in the form that is fair."""
+    scores = {(row["model"], row["form"], row["text"]): row for row in language_report.read("bits_per_byte").iter_rows(named=True)}
+    changes = {(row["model"], row["form"], row["text"]): row["change_percent"] for row in language_report.read("changes").iter_rows(named=True)}
+    texts = sorted({text for _, _, text in scores})
     rows = []
-    for model in sorted(scores["model"].unique(), key=place_of):
-        row: dict[str, Any] = {"model": model}
+    for model, form in sorted({(model, form) for model, form, _ in scores}, key=lambda key: place_of(*key)):
+        row: dict[str, Any] = {"model": label_of(model, form)}
         for text in texts:
-            value, base = values[model, text], values["base_model", text]
-            row[text] = value
-            row[f"{text}_change_percent"] = round(100 * (value / base - 1), 1)
+            score = scores[model, form, text]
+            row[text] = score["bits_per_byte"]
+            row[f"{text}_interval"] = f"{score['low']:.3f} to {score['high']:.3f}"
+            row[f"{text}_change_percent"] = changes.get((model, form, text), 0.0)
         rows.append(row)
     return rows
+
+
+def answer_measures_table(language_report: PublishedVersion) -> list[dict[str, Any]]:
+    """One row per model that answers: what was measured on its answers to the fixed prompts."""
+    rows = language_report.read("answer_measures").to_dicts()
+    return sorted(rows, key=lambda row: place_of(row["model"]))
 
 
 def before_after(language_report: PublishedVersion) -> list[dict[str, str]]:

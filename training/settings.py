@@ -134,6 +134,7 @@ class FitSettings(Settings):
     )
     gradient_checkpointing: bool = run_key(False, description="Less memory, 1.4 to 1.8 times the time.")
     checkpoint_steps: int = run_key(20, ge=1, description="Steps between checkpoints in the work folder.")
+    look_steps: int | None = run_key(None, ge=1, description="Steps between looks at held-out text for the report's curve; null: ten looks. It changes no weight.")
     max_loss_rise: float | None = run_key(
         4.0, gt=0, description="Nats per token above the median of the last 20 steps at which a run stops with a checkpoint; null: only where the loss is not finite."
     )
@@ -208,12 +209,32 @@ class EvaluationSettings(Settings):
     min_improvement_percent: float | None = Field(
         None, description="Gate: least fall of bits per byte on the in-domain text, adapted export against 16-bit base; null: finite is enough."
     )
+    min_adapter_improvement_percent: float | None = Field(
+        None, description="Gate: least fall on the in-domain text, adapter on NF4 against the untuned NF4 base; needs `compare_quantized`."
+    )
+    max_forgetting_percent: float | None = Field(
+        None, description="Gate: largest rise of bits per byte in the source language, adapted export and adapter on NF4, each against its base."
+    )
+    max_regression_percent: float | None = Field(
+        0.0,
+        ge=0,
+        description="Gate: how much worse than its last version that passed a model may be on text in the target language; it fails where "
+        "all of the paired 95 % interval of the change is above. null: not judged.",
+    )
+    earlier_versions: int = Field(3, ge=0, description="Earlier language reports whose models the comparison shows beside the present ones.")
+    resamples: int = Field(1000, ge=100, description="Bootstrap samples of held-out documents behind each interval.")
     answer_tokens: int = Field(48, ge=1, description="Longest answer to a fixed prompt.")
     evalita_rows_per_task: int | None = Field(12, ge=1, description="Test items per EVALITA task that are answered; null: all.")
     evalita_answer_tokens: int = Field(32, ge=1, description="Longest EVALITA answer.")
     batch: int = Field(8, ge=1, description="Prompts answered at once; it moves floating-point sums, so it counts.")
     device: Literal["auto", "cpu", "cuda"] = run_key("auto")
     threads: int | None = run_key(None, ge=1)
+
+    @model_validator(mode="after")
+    def _adapter_is_measured(self) -> EvaluationSettings:
+        if self.min_adapter_improvement_percent is not None and not self.compare_quantized:
+            raise ValueError("min_adapter_improvement_percent judges the adapter on NF4, which compare_quantized: false leaves out; set it to true")
+        return self
 
 
 class RunningSettings(Settings):

@@ -8,10 +8,14 @@ from foundation.stages import Stage
 from training.adapters.choice import GATE as MERGE_GATE
 from training.answers import ANSWERS
 from training.builds.bases import base_downloads, base_files, build_base, build_tokens, link_base
-from training.builds.evaluation import build_comparison, build_evalita_answers, build_language_report
+from training.builds.comparison import build_comparison
+from training.builds.evaluation import build_evalita_answers
+from training.builds.language_report import build_language_report, fetch_identifier
 from training.builds.models import LOG, build_adapted, build_chat, build_evalita, build_instruction, link_adapted
 from training.comparison import COMPARISON
-from training.language_report import BITS_PER_BYTE, GENERATIONS
+from training.evaluation.candidates import TUNED
+from training.evaluation.gates import BASE_GATES, not_worse_gate
+from training.language_report import ANSWER_MEASURES, BITS_PER_BYTE, CHANGES, GENERATIONS, PASSAGES
 from training.settings import FitSettings, TrainingSettings
 from training.tokens import DOCUMENTS, tokens_table
 
@@ -27,7 +31,7 @@ def stages(settings: TrainingSettings) -> tuple[Stage, ...]:
         _instruction(_merges(settings.instruction)),
         _chat(_merges(settings.chat)),
         _evalita(_merges(settings.evalita)),
-        _language_report(),
+        _language_report(settings),
         _evalita_answers(),
         _comparison(),
     )
@@ -203,34 +207,38 @@ def _evalita(merges: _Merges) -> Stage:
     )
 
 
-def _language_report() -> Stage:
+def _language_report(settings: TrainingSettings) -> Stage:
+    bases = ("base_model", *(() if settings.one_base else ("chat_base_model",)))
+    adapted = ("adapted_model", *(() if settings.one_line else ("adapted_chat_model",)))
     return Stage(
         asset="language_report",
-        version="1",
+        version="2",
         group="evaluation",
         build=build_language_report,
         sections=("training.evaluation", "language"),
-        upstream=(
-            "base_model", "adapted_model", "instruction_model", "chat_model", "evalita_model", "clean_corpus", "evaluation_text",
-        ),
-        tables=(BITS_PER_BYTE, GENERATIONS),
+        upstream=(*bases, *adapted, *TUNED, "clean_corpus", "evaluation_text"),
+        tables=(BITS_PER_BYTE, PASSAGES, CHANGES, GENERATIONS, ANSWER_MEASURES),
         reproducible=False,
         kinds=("parquet", "huggingface"),
         description="Bits per byte of every exported model, read back from its files, on held-out pages of the corpus, on native "
-        "Italian of sources never trained on, and on English (forgetting). Also greedy answers to the language file's prompts.",
-        gates=("italian_improves",),
+        "text of sources never trained on, and on the source language (forgetting), with intervals; the adapter on NF4 beside the untuned NF4 "
+        "base. Also greedy answers to the language file's prompts: their language, whether they end, how much they repeat.",
+        gates=(*BASE_GATES, *(not_worse_gate(model) for model in (*adapted, *TUNED))),
+        fetch=fetch_identifier,
     )
 
 
 def _evalita_answers() -> Stage:
     return Stage(
         asset="evalita_answers",
-        version="1",
+        version="2",
         group="evaluation",
         build=build_evalita_answers,
         sections=("training.evaluation", "language.templates"),
         upstream=("evalita_model", "evalita_instructions"),
         tables=(ANSWERS,),
+        carried={"evalita_instructions": ("task", "id")},
+        derived={"gold": ("evalita_instructions.output",)},
         reproducible=False,
         kinds=("parquet", "huggingface"),
         description="Greedy answers of the EVALITA model to test items, at most so many per task. Decoding and scoring them is "
@@ -241,12 +249,14 @@ def _evalita_answers() -> Stage:
 def _comparison() -> Stage:
     return Stage(
         asset="model_comparison",
-        version="1",
+        version="2",
         group="evaluation",
         build=build_comparison,
+        sections=("training.evaluation",),
         upstream=("language_report", "evalita_report"),
         tables=(COMPARISON,),
+        reproducible=False,  # it looks back at what else this store holds
         kinds=("parquet",),
-        description="Every measure of every model in one table: bits per byte against the 16-bit base, EVALITA scores against "
-        "each task's baseline.",
+        description="Every measure of every model and of its last versions before in one table, with intervals: bits per byte against the 16-bit "
+        "base, answers to fixed prompts, EVALITA scores against each task's baseline.",
     )

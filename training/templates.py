@@ -1,4 +1,4 @@
-"""Prompt templates: the Italian Alpaca form of instructions, and chat templates in Jinja.
+"""Chat templates in Jinja, and the instruction form (``foundation.language.prompts``) as one of them.
 
 The same template renders training text and prompts, and travels in the tokenizer of the published model, so that
 whoever uses the model asks in the form it was trained on.
@@ -6,7 +6,6 @@ whoever uses the model asks in the form it was trained on.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -45,22 +44,6 @@ CHAT_TEMPLATES: Mapping[str, str] = {
 }
 """Chat templates by the name that ``training.chat.template`` gives. All emit BOS themselves: tokenize their text
 without special tokens, as ``apply_chat_template`` does."""
-
-
-def render_instruction(templates: TemplateSettings, instruction: str, input_text: str | None) -> str:
-    """The prompt of one instruction, up to where the answer begins.
-
-    Raises:
-        TemplateError: the language file's template lacks a placeholder.
-    """
-    values = {"instruction": instruction.strip(), "input": (input_text or "").strip()}
-    name = "instruction_with_input" if values["input"] else "instruction_without_input"
-    template = getattr(templates, name)
-    for placeholder in ("instruction", "input") if values["input"] else ("instruction",):
-        if f"{{{placeholder}}}" not in template:
-            raise TemplateError(f"language file, templates.{name}: placeholder {{{placeholder}}} is missing")
-    # One pass: braces inside the inserted texts stay what they are.
-    return re.sub(r"\{(instruction|input)\}", lambda match: values[match.group(1)], template)
 
 
 def instruction_chat_template(templates: TemplateSettings) -> str:

@@ -5,13 +5,12 @@ Belongs here: the judgement. Signals are measured in ``signals``; what happens t
 
 from __future__ import annotations
 
-from translation.settings import GateSettings
+from typing import get_args
+
+from translation.settings import GateSettings, Reason
 from translation.signals import Signals
 
-REASONS = (
-    "length_ratio", "language", "untranslated", "compression", "repetition", "numbers", "protected_spans", "structure", "truncated",
-    "input_equals_output", "benchmark_overlap",
-)  # fmt: skip
+REASONS: tuple[Reason, ...] = get_args(Reason)
 """Every reason a row can be rejected for, in the order in which they are reported."""
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from foundation.settings import Settings, run_key
+from foundation.sources.chat_completions import without_credentials
 from foundation.sources.locations import RequestSettings
 
 _HUB = re.compile(r"(hf://datasets/[^/@]+/[^/@]+@([0-9a-f]{40}))/(.*[^/])")
@@ -198,9 +199,7 @@ class OpenAISettings(Settings):
     @field_validator("url")
     @classmethod
     def _no_credentials(cls, value: str) -> str:
-        if "@" in value.split("://", 1)[-1].split("/", 1)[0]:
-            raise ValueError("openai.url must not hold a name or a password; put a key into the environment variable that openai.key_variable names")
-        return value
+        return without_credentials(value)
 
 
 class ApertiumSettings(Settings):
@@ -248,6 +247,13 @@ class InstructionsSettings(Settings):
     drop_categories: tuple[str, ...] = Field((), description="Dolly categories left untranslated, counted as dropped.")
 
 
+Reason = Literal[
+    "length_ratio", "language", "untranslated", "compression", "repetition", "numbers", "protected_spans", "structure", "truncated",
+    "input_equals_output", "benchmark_overlap",
+]  # fmt: skip
+"""Every reason a row can be rejected for, in the order in which they are reported."""
+
+
 class GateSettings(Settings):
     """Thresholds of the gates on rows and on whole sets."""
 
@@ -268,6 +274,10 @@ class GateSettings(Settings):
     drop_benchmark_overlap: bool = Field(True, description="Reject rows that hold text of a benchmark's test items.")
     benchmark_ngram: int = Field(13, ge=3, description="Words of an overlap with a benchmark (Brown et al. 2020, appendix C: 13).")
     min_kept_share: float = Field(0.7, ge=0, le=1, description="Gate on the set: rows kept of rows read.")
+    max_reason_shares: dict[Reason, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {"repetition": 0.05, "compression": 0.05, "truncated": 0.05, "protected_spans": 0.1, "structure": 0.1},
+        description="Gate on the set: share of rows read that each reason may reject. These are faults of the engine and of how it is fed, not of hard texts.",
+    )
     min_target_share: float = Field(0.9, ge=0, le=1, description="Gate on the set: kept rows whose language is the target.")
 
 

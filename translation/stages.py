@@ -32,6 +32,7 @@ def stages(settings: TranslationSettings) -> tuple[Stage, ...]:
             "source_chats",
             "translation.chats",
             (tables.TRANSLATED_CHATS, tables.QUARANTINED_CHATS),
+            {"messages": ("source_chats.messages",), "source_messages": ("source_chats.messages",)},
             "The chats in Italian, each cut before its first bad exchange. Structure, code and addresses never reach the engine; "
             "source, engine, parameters and every gate's value stand in each row. The paper used Argos Translate.",
         ),
@@ -41,6 +42,7 @@ def stages(settings: TranslationSettings) -> tuple[Stage, ...]:
             "source_instructions",
             "translation.instructions",
             (tables.TRANSLATED_INSTRUCTIONS, tables.QUARANTINED_INSTRUCTIONS),
+            {f"{prefix}{part}": (f"source_instructions.{part}",) for prefix in ("", "source_") for part in ("instruction", "context", "response")},
             "The instructions in Italian; rows that fail a gate are in quarantine with their reasons. Source, engine, parameters and "
             "every gate's value stand in each row. Translations of share-alike sources keep their licence.",
         ),
@@ -53,6 +55,7 @@ def _translation_stage(
     source: str,
     section: str,
     specs: tuple[TableSpec, ...],
+    derived: Mapping[str, tuple[str, ...]],
     description: str,
 ) -> Stage:
     return Stage(
@@ -63,10 +66,12 @@ def _translation_stage(
         sections=(_ENGINE, section, _GATES, _IDENTIFICATION, _SENTENCES),
         upstream=(source, "benchmark_sets"),
         tables=specs,
+        carried={source: ("id", "source", "source_id", "licence", "revision")},
+        derived=derived,
         reproducible=lambda setup: engine_choice(setup).deterministic,
         kinds=("ctranslate2", "parquet"),
         description=description,
-        gates=(translated.KEPT_GATE, translated.LANGUAGE_GATE),
+        gates=(translated.KEPT_GATE, translated.LANGUAGE_GATE, translated.FAILURES_GATE),
         facts=_facts,
     )
 

@@ -20,11 +20,12 @@ from translation.engines.engine import EngineChoice
 from translation.report import length_ratio_histogram, preview
 from translation.row_shards import KEPT, QUARANTINE, SOURCE, Kind, RowCounts, RowsJob, shards_of, translate_rows
 from translation.sections import engine_choice, hub_licences, section
-from translation.settings import ChatsSettings, EngineSettings, GateSettings, InstructionsSettings
+from translation.settings import ChatsSettings, EngineSettings, GateSettings, InstructionsSettings, Reason
 from translation.text import translator_of
 
 KEPT_GATE = "kept_share"
 LANGUAGE_GATE = "target_language_share"
+FAILURES_GATE = "failure_rates"
 
 
 def build_translated_chats(context: StageContext) -> StageReport:
@@ -107,6 +108,7 @@ def _report(context: StageContext, kind: Kind, choice: EngineChoice, counts: Row
             LANGUAGE_GATE, target_share >= gates.min_target_share, target_share, gates.min_target_share,
             "kept rows in the target language, of those long enough to tell",
         ),
+        failure_rates(counts.reasons, rows, gates.max_reason_shares),
     )  # fmt: skip
     effort = counts.effort
     observations = {
@@ -118,6 +120,17 @@ def _report(context: StageContext, kind: Kind, choice: EngineChoice, counts: Row
     _card(context, choice, statistics)
     plot = length_ratio_histogram(ratios, gates.min_length_ratio, gates.max_length_ratio)
     return StageReport(statistics, verdicts, observations, {"Side by side": preview(_pairs(kind, folders))}, {"Length ratios": plot})
+
+
+def failure_rates(reasons: Mapping[str, int], rows: int, limits: Mapping[Reason, float]) -> GateResult:
+    """The gate on single reasons: it shows the one that comes nearest to its limit, or goes furthest beyond it."""
+    shares = {reason: reasons.get(reason, 0) / max(rows, 1) for reason in limits}
+    worst = max(limits, key=lambda reason: (shares[reason] - limits[reason], reason), default=None)
+    if worst is None:
+        return GateResult(FAILURES_GATE, True, None, None, "no reason has a limit")
+    beyond = [f"{reason} {shares[reason]:.4f} of at most {limits[reason]}" for reason in sorted(limits) if shares[reason] > limits[reason]]
+    said = f"rows rejected for {worst}, of rows read" + (f"; beyond their limits: {', '.join(beyond)}" if len(beyond) > 1 else "")
+    return GateResult(FAILURES_GATE, not beyond, round(shares[worst], 4), limits[worst], said)
 
 
 def _pairs(kind: Kind, folders: Sequence[Path]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from corpus.evalita.answers.choice import label_words
 from corpus.evalita.errors import EvalitaError
 from corpus.evalita.settings import InstructionSettings
 from corpus.evalita.splits import Candidate, draw
@@ -82,4 +83,5 @@ def instruction_row(candidate: Candidate, wording: Wording) -> dict[str, Any]:
         "template_sha256": wording.sha256,
         "wording": wording.name,
         "parser": wording.parser,
+        "choices": list(label_words(wording.answer)),
     }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from corpus.evalita.errors import EvalitaError
 from corpus.evalita.settings import RawSettings
 from corpus.evalita.task import Item, Task
-from corpus.evalita.tasks import named
+from corpus.evalita.tasks import TASKS, named
 from foundation.settings import file_sha256
 from foundation.sources.data import DataFolder
+from foundation.store import PublishedVersion
 
 SAMPLE_SOURCE = "Transumanza samples"
 SAMPLE_LICENCE = "CC0-1.0"
@@ -171,3 +174,23 @@ def counts(items: Iterable[Item], subset: str | None = None) -> dict[str, int]:
         part = item.split if subset is None else f"{item.split}/{item.fields[subset]}"
         result[part] = result.get(part, 0) + 1
     return dict(sorted(result.items()))
+
+
+PROVENANCE = ("source", "revision", "licence", "redistributable", "official_test")
+
+
+def items_of(raw: PublishedVersion) -> tuple[dict[str, list[Item]], dict[str, Mapping[str, Any]]]:
+    """Items by task, in the registry's order, and the provenance of each item by id.
+
+    Raises:
+        EvalitaError: the table holds a task that is no more declared.
+    """
+    found: dict[str, list[Item]] = {name: [] for name in TASKS}
+    provenance: dict[str, Mapping[str, Any]] = {}
+    for row in raw.read("items").iter_rows(named=True):
+        if row["task"] not in found:
+            raise EvalitaError(f"evalita_raw holds items of {row['task']!r}, which is no task any more; materialize evalita_raw again")
+        item = Item(row["item_id"], row["split"], row["group_id"], json.loads(row["fields"]), json.loads(row["label"]), row["licence"])
+        found[row["task"]].append(item)
+        provenance[item.item_id] = {name: row[name] for name in PROVENANCE}
+    return {name: rows for name, rows in found.items() if rows}, provenance

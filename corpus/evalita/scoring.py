@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from corpus.evalita.errors import EvalitaError
 from corpus.evalita.metrics.metric import Metric, interval
 from corpus.evalita.settings import ReportSettings
 from corpus.evalita.task import Item, Label, ParseFailure, Task
@@ -36,19 +35,6 @@ class Unit:
 def decoded(task: Task, answered: Answered) -> Label | ParseFailure:
     """The value in an answer."""
     return task.wording(answered.wording).answer.decode(answered.item.fields, answered.answer)
-
-
-def check_gold(task: Task, answered: Answered, gold: str, row_id: str) -> None:
-    """Compare an answer's gold text with the item it is said to answer.
-
-    Raises:
-        EvalitaError: they differ, so that the answers belong to other instructions.
-    """
-    expected = task.wording(answered.wording).answer.encode(answered.item.fields, answered.item.label)
-    if gold != expected:
-        raise EvalitaError(
-            f"evalita_answers, row {row_id}: gold is {gold!r}, the item's is {expected!r}; the answers are of other instructions, materialize evalita_answers again"
-        )
 
 
 def units_of(task: Task, items: Sequence[Item], values: Sequence[Label | None]) -> list[Unit]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from corpus.evalita import benchmarks, report, scoring
+from corpus.evalita import benchmarks, report
+from corpus.evalita.answer_scores import questions_of, score_answers
 from corpus.evalita.errors import EvalitaError
 from corpus.evalita.instructions import instruction_row, wordings_for
 from corpus.evalita.items import (
@@ -17,6 +18,7 @@ from corpus.evalita.items import (
     Located,
     counts,
     has_test,
+    items_of,
     locate_all,
     official_items,
     used_files,
@@ -35,7 +37,7 @@ from corpus.evalita.task import Item, Wording
 from corpus.evalita.tasks import TASKS
 from foundation.sources.licences import combine, licence_of
 from foundation.stages import Stage, StageContext, StageReport, StageSetup
-from foundation.store import GateResult, PublishedVersion
+from foundation.store import GateResult
 
 
 def build_raw(context: StageContext) -> StageReport:
@@ -86,26 +88,6 @@ def _raw_row(located: Located, item: Item, official_test: bool) -> dict[str, Any
 
 def _raw_files(setup: StageSetup) -> Sequence[Path]:
     return used_files(setup.data, cast(RawSettings, setup.settings["evalita.raw"]))
-
-
-PROVENANCE = ("source", "revision", "licence", "redistributable", "official_test")
-
-
-def items_of(raw: PublishedVersion) -> tuple[dict[str, list[Item]], dict[str, Mapping[str, Any]]]:
-    """Items by task, in the registry's order, and the provenance of each item by id.
-
-    Raises:
-        EvalitaError: the table holds a task that is no more declared.
-    """
-    found: dict[str, list[Item]] = {name: [] for name in TASKS}
-    provenance: dict[str, Mapping[str, Any]] = {}
-    for row in raw.read("items").iter_rows(named=True):
-        if row["task"] not in found:
-            raise EvalitaError(f"evalita_raw holds items of {row['task']!r}, which is no task any more; materialize evalita_raw again")
-        item = Item(row["item_id"], row["split"], row["group_id"], json.loads(row["fields"]), json.loads(row["label"]), row["licence"])
-        found[row["task"]].append(item)
-        provenance[item.item_id] = {name: row[name] for name in PROVENANCE}
-    return {name: rows for name, rows in found.items() if rows}, provenance
 
 
 def build_benchmarks(context: StageContext) -> StageReport:
@@ -211,57 +193,21 @@ def _gates(groups: Sequence[tuple[str, list[str]]], texts: Sequence[tuple[str, f
 def build_report(context: StageContext) -> StageReport:
     """Score the answers of every model."""
     settings = cast(ReportSettings, context.settings["evalita.report"])
-    items, provenance = items_of(context.input("evalita_raw"))
-    instructions = context.input("evalita_instructions")
-    expected = {row["id"]: row for row in instructions.read("instructions", "test").iter_rows(named=True)}
-    trained = set(instructions.read("instructions", "train")["template_id"].unique())
-    by_id = {item.item_id: item for rows in items.values() for item in rows}
-    answers: dict[tuple[str, str, str], list[scoring.Answered]] = {}
-    for row in context.input("evalita_answers").read("answers").iter_rows(named=True):
-        answered = _answered(row, expected, by_id)
-        answers.setdefault((row["model"], row["task"], answered.wording), []).append(answered)
-    scores: list[dict[str, Any]] = []
-    by_wording: list[dict[str, Any]] = []
-    failures: dict[str, dict[str, int]] = {}
-    for (model, name, wording), given in sorted(answers.items()):
-        task = TASKS[name]
-        training, test = ([item for item in items[name] if item.split == split] for split in ("train", "test"))
-        rows = scoring.score(model, task, given, training, test, settings, context.seed)
-        by_wording += [{**row, "wording": wording, "trained_on": f"{name}/{wording}" in trained} for row in rows]
-        if wording == _main_wording(name, expected):
-            scores += [{**row, "official_test": provenance[given[0].item.item_id]["official_test"]} for row in rows]
-        failures[f"{model} {name}/{wording}"] = scoring.failures(task, given)
-    baselines = [
-        row
-        for name, found in items.items()
-        for row in scoring.baseline_scores(TASKS[name], [item for item in found if item.split == "train"], [item for item in found if item.split == "test"])
-    ]
-    for spec, rows in ((SCORES, scores), (WORDING_SCORES, by_wording), (BASELINES, baselines)):
+    questions = questions_of(context.input("evalita_instructions"), context.input("evalita_raw"))
+    answers = context.input("evalita_answers").read("answers").iter_rows(named=True)
+    found = score_answers(questions, answers, settings, context.seed, origin="evalita_answers", remedy="materialize evalita_answers again")
+    for spec, rows in ((SCORES, found.scores), (WORDING_SCORES, found.wording_scores), (BASELINES, found.baselines)):
         rows.sort(key=lambda row: tuple(row[column] for column in spec.key))
         with context.staging.table(spec) as table:
             table.write([{column: row[column] for column in spec.schema.names} for row in rows])
-    previews = {"Scores": report.score_table(scores), "Scores by wording": report.wording_table(by_wording), "Baselines": report.baseline_table(baselines)}
+    previews = {
+        "Scores": report.score_table(found.scores),
+        "Scores by wording": report.wording_table(found.wording_scores),
+        "Baselines": report.baseline_table(found.baselines),
+    }
     note = "An asterisk marks a metric that was not confirmed as the organisers' own. Failed answers count as wrong."
     context.staging.card(f"# EVALITA report\n\n{note}\n\n{previews['Scores']}\n")
-    return StageReport(statistics={"rows": len(scores), "failures": failures}, previews=previews)
-
-
-def _main_wording(task: str, expected: Mapping[str, Mapping[str, Any]]) -> str:
-    """The wording that ``scores`` is about: of those that the test rows have, the first in the task's declaration."""
-    present = {row["wording"] for row in expected.values() if row["task"] == task}
-    return next(wording.name for wording in TASKS[task].wordings if wording.name in present)
-
-
-def _answered(row: Mapping[str, Any], expected: Mapping[str, Mapping[str, Any]], items: Mapping[str, Item]) -> scoring.Answered:
-    wanted = expected.get(row["id"])
-    if wanted is None or wanted["task"] != row["task"]:
-        raise EvalitaError(
-            f"evalita_answers, row {row['id']!r} of task {row['task']!r}: no such test row in evalita_instructions; materialize evalita_answers again"
-        )
-    answered = scoring.Answered(items[wanted["item_id"]], wanted["wording"], row["answer"] or "")
-    if row.get("gold") is not None:
-        scoring.check_gold(TASKS[row["task"]], answered, row["gold"], row["id"])
-    return answered
+    return StageReport(statistics={"rows": len(found.scores), "failures": found.failures}, previews=previews)
 
 
 def stages(settings: EvalitaSettings) -> tuple[Stage, ...]:
@@ -293,12 +239,14 @@ def stages(settings: EvalitaSettings) -> tuple[Stage, ...]:
         ),
         Stage(
             asset="evalita_instructions",
-            version="2",
+            version="3",
             group="evalita",
             build=build_instructions,
             sections=("evalita.instructions",),
             upstream=("evalita_raw",),
             tables=(INSTRUCTIONS,),
+            carried={"evalita_raw": ("task", "item_id", "group_id", "source", "licence", "redistributable", "revision")},
+            derived={"input": ("evalita_raw.fields",), "output": ("evalita_raw.label",)},
             kinds=("parquet",),
             description="EVALITA items as instruction, input and output (LLaMAntino, arXiv 2312.09993; wordings after ExtremITA, Evalita-LLM and this "
             "project's own). Groups never lie on two sides of a split, and nothing that shares text with a test item is trained on.",

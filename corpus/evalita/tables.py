@@ -42,11 +42,13 @@ INSTRUCTIONS = TableSpec(
             *_texts("id", "task", "item_id", "group_id", "instruction", "input", "output", "template_id", "template_sha256", "source", "licence"),
             *_flags("redistributable"),
             *_texts("wording", "parser", "revision"),
+            pa.field("choices", pa.list_(pa.field("item", pa.string(), nullable=False)), nullable=False),
         ]
     ),
     key=("id",),
     splits=SPLITS,
-    description="Task items in words; the prompt template of a model is laid around them by training.",
+    description="Task items in words; the prompt template of a model is laid around them by training. choices: the words that an answer may be, where it "
+    "is one of a few.",
 )
 SCORES = TableSpec(
     "scores",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from corpus.web import charts, decisions, signal_inputs, signals
+from corpus.web import charts, decisions, drift, signal_inputs, signals
 from corpus.web.previews import markdown_table
 from corpus.web.report.drops import DropTally
 from corpus.web.report.rule_figures import rule_figures
@@ -19,7 +19,7 @@ from foundation.language.identification import IdentificationSettings
 from foundation.language.overlap import OverlapIndex
 from foundation.language.settings import PhraseSettings, WordSettings
 from foundation.stages import StageContext, StageReport
-from foundation.store import GateResult
+from foundation.store import BuildRecord, GateResult
 
 _SIGNAL_ROWS = 2_000
 _DECISION_ROWS = 5_000
@@ -108,14 +108,24 @@ def build_decisions(context: StageContext) -> StageReport:
         "removed_lines": counts.removed_lines,
         "overlap": counts.overlaps.report(index),
         "benchmark_ngrams": len(index),
+        drift.STATISTIC: drift.distributions(context.input("signals").table_files("signals")),
     }
     expected = documents.manifest["tables"]["documents"]["rows"]
+    drifted, found = drift.drift_gate(_compared_with(context), context.input("signals").table_files("signals"), settings.max_signal_drift)
+    drift_table = {"Drift of signals": markdown_table(drift.drift_rows(found))} if found else {}
     return StageReport(
         statistics,
-        [every_document(counts.documents, expected), _some_pass(counts)],
-        previews=figures.previews,
+        [every_document(counts.documents, expected), _some_pass(counts), drifted],
+        previews={**figures.previews, **drift_table},
         plots={"Failing rules": charts.bars("Documents by failing rule", [("passing", counts.passing), *ranked(counts.failed)]), **figures.plots},
     )
+
+
+def _compared_with(context: StageContext) -> BuildRecord | None:
+    """The last decisions that passed: of this snapshot, else of the nearest earlier one that the profile lists."""
+    earlier = context.snapshots[: context.snapshots.index(str(context.partition))]
+    found = (context.last_passed(partition) for partition in (context.partition, *reversed(earlier)))
+    return next((record for record in found if record is not None), None)
 
 
 def _index_file(context: StageContext, settings: DecisionSettings) -> Path:

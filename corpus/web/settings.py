@@ -181,6 +181,10 @@ class DecisionSettings(Settings):
     rules: ReferencedFile = Field("rules/transumanza.yaml", description="A rule file; see profiles/rules.")  # type: ignore[assignment]
     overlap_words: int = Field(13, ge=3, description="Words in a row shared with a benchmark item (GPT-3's 13-gram test, Brown et al. 2020, appendix C).")
     min_item_words: int = Field(8, ge=3, description="Shorter benchmark items are looked for whole down to this length; below, they are not.")
+    max_signal_drift: float = Field(
+        0.25, gt=0, description="Gate: population stability index of any signal against the last decisions that passed, of this snapshot or the "
+        "one before it. Above 0.25 the population is another one (Siddiqi 2006, chapter 6).",
+    )
 
 
 class DuplicateSettings(Settings):
@@ -189,6 +193,10 @@ class DuplicateSettings(Settings):
     min_similarity: float = Field(0.72, gt=0, le=1, description="Share of equal signature values: (1/14)^(1/8), where 14 x 8 bands have their threshold.")
     max_bucket: int = Field(1_000, ge=2, description="In larger buckets documents are compared with their neighbours in sorted order only; see duplicates/links.py.")
     neighbours: int = Field(8, ge=1, description="So many neighbours, in each of the sorted orders.")
+    max_duplicate_share: float = Field(
+        0.9, ge=0, le=1, description="Gate: share of documents beside the first of their cluster. Up to 0.9 was seen over 96 crawls (FineWeb, "
+        "Penedo et al. 2024, section 3.4); more says that something was read twice.",
+    )
 
 
 class PersonalDataSettings(Settings):

@@ -12,6 +12,7 @@ from corpus.web import (
     clean_build,
     crawl_snapshot,
     document_build,
+    drift,
     signal_inputs,
     snapshot_build,
     source_builds,
@@ -72,6 +73,7 @@ def _sources() -> tuple[Stage, ...]:
             reads=("corpus.web.access",),
             upstream=("snapshot",),
             tables=(REPLAY_TEXT,),
+            all_snapshots=True,
             kinds=("parquet",),
             description="Source-language (English) pages of the snapshots, extracted as documents are, or of a ready corpus. Mixed into the "
             "adaptation data so that the model keeps its first language.",
@@ -123,6 +125,8 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.signals", "language.words", "language.phrases"),
             upstream=("documents",),
             tables=(SIGNALS,),
+            carried={"documents": ("document_id",)},
+            derived=dict.fromkeys((name for name in SIGNALS.schema.names if name != "document_id"), ("documents.text",)),
             partitioned=True,
             kinds=("parquet",),
             description="All quality signals of every document, line signals, MinHash signatures and bands. Measuring never "
@@ -140,11 +144,13 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.decisions", "language.identification"),
             upstream=("signals", "documents", "benchmark_sets"),
             tables=(DECISIONS,),
+            carried={"documents": ("document_id",)},
+            derived={"removed_lines": ("signals.line_signals",), "overlap": ("documents.text", "benchmark_sets.text")},
             partitioned=True,
             kinds=("parquet",),
             description="Every rule that each document fails, the lines to remove, and the stretches shared with benchmark "
             "items (n-gram test of Brown et al. 2020, appendix C). Rules are data, in profiles/rules.",
-            gates=("every_document", "some_pass"),
+            gates=("every_document", "some_pass", drift.GATE),
             facts=_decision_facts,
         ),
         Stage(
@@ -155,10 +161,13 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.duplicates",),
             upstream=("signals",),
             tables=(CLUSTERS,),
+            carried={"signals": ("document_id",)},
+            derived=dict.fromkeys(("cluster_id", "cluster_size"), ("signals.normalized_sha256", "signals.signature", "signals.bands")),
+            all_snapshots=True,
             kinds=("parquet",),
             description="Exact and near duplicates (MinHash, 14 bands of 8, verified) across all snapshots. Only signatures "
             "are read, so that adding a snapshot measures nothing again.",
-            gates=("every_document",),
+            gates=("every_document", "duplicate_share"),
         ),
         Stage(
             "clean_corpus",
@@ -168,6 +177,12 @@ def _corpus() -> tuple[Stage, ...]:
             sections=("corpus.web.clean", "language.words", "language.identification"),
             upstream=("decisions", "documents", "duplicate_clusters"),
             tables=(TEXT, LEDGER),
+            carried={
+                "documents": ("document_id", "snapshot", "url", "registered_domain", "licence"),
+                "duplicate_clusters": ("cluster_size",),
+            },
+            derived={"text": ("documents.text", "decisions.removed_lines", "decisions.overlap")},
+            all_snapshots=True,
             kinds=("parquet",),
             description="The published text, one document of each cluster, personal data replaced, split by registered domain; "
             "and the ledger: every document, kept or not, and why.",

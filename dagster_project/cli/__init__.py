@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli import line, store, workshops
+from dagster_project.cli import answers, evaluation, line, store, workshops
 from dagster_project.factory import home_folder
 from foundation.errors import TransumanzaError
 from foundation.execution import JobSubmitted
@@ -25,6 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 line.register(app)
+answers.register(workshops.train_app, workshops.evalita_app)
+evaluation.register(workshops.train_app)
 app.add_typer(store.app, name="store")
 app.add_typer(workshops.corpus_app, name="corpus")
 app.add_typer(workshops.translate_app, name="translate")

@@ -1,4 +1,4 @@
-"""Commands about the whole line: env, demo, run, plan, status, summary, report, doctor, fetch, profile."""
+"""Commands about the whole line: env, demo, run, plan, status, summary, report, doctor, fetch, crawls, profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from dagster_project.factory import Factory, home_folder, make_factory
+from dagster_project.factory import Factory, home_folder, make_factory, report_path
 from dagster_project.instance import dagster_home, environment_lines
 from dagster_project.profile import DEFAULT_PROFILE, load_profile
 from dagster_project.tables import human_bytes, human_hours, text_table
@@ -22,7 +22,7 @@ from foundation.store import NotPublished
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (env, demo, run, plan, status, summary, report, doctor, fetch):
+    for command in (env, demo, run, plan, status, summary, report, doctor, fetch, crawls):
         app.command()(command)
     app.command("profile")(show_profile)
 
@@ -69,7 +69,7 @@ def run(
     Exit code 1 also where the asset was made and failed a gate. Exit code 75: its shards are with Slurm (execution.engine); the same command goes on with them later.
     """
     from dagster_project.assets import said
-    from dagster_project.whole_line import report_event
+    from dagster_project.runless_events import report_event
 
     factory = make_factory()
     result = factory.run(asset, partition)
@@ -175,8 +175,26 @@ def fetch() -> None:
             typer.echo(f"{stage.asset}: all that it downloads is in {factory.workplace.cache}")
 
 
-def show_profile() -> None:
+def crawls() -> None:
+    """Say which Common Crawl crawls are newer than the profile's, and what to write into its `snapshots:`; changes nothing."""
+    from corpus.web.crawl.crawl_list import listed_crawls, new_crawls
+
+    profile = load_profile().profile
+    listed = listed_crawls(profile.corpus.web.access)
+    found = new_crawls(listed, profile.snapshots)
+    typer.echo(f"{len(listed)} crawls, {listed[0]} to {listed[-1]}")
+    typer.echo(f"newer than those of profile {profile.name}: {', '.join(found.newer)}\n{found.proposal}" if found.newer else "none is newer than those of the profile")
+
+
+def show_profile(
+    keys: Annotated[bool, typer.Option("--keys", help="Print the reference of all keys instead (docs/profile-keys.md).")] = False,
+) -> None:
     """Print the profile with every key, as it is validated."""
+    if keys:
+        from dagster_project.profile_reference import profile_reference
+
+        typer.echo(profile_reference(), nl=False)
+        return
     loaded = load_profile()
     typer.echo(yaml.safe_dump(loaded.profile.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
@@ -215,4 +233,4 @@ def _print_summary(factory: Factory, before: set[str] | None, *, stopped: bool =
 def _write_report(factory: Factory) -> Path:
     from dagster_project.report import write_report
 
-    return write_report(factory, factory.home / "reports" / f"{factory.loaded.profile.name}.html")
+    return write_report(factory, report_path(factory))

@@ -51,6 +51,10 @@ class AccessSettings(RequestSettings):
         "https://data.commoncrawl.org/",
         description="Where Common Crawl's crawls lie: HTTPS, s3://commoncrawl/, or a folder of the same layout.",
     )
+    crawl_list: str = run_key(
+        "https://index.commoncrawl.org/collinfo.json",
+        description="Where the list of crawls is, a file or an address: what `transumanza crawls` and the sensor new_crawls look at.",
+    )
 
 
 class LocationError(TransumanzaError):

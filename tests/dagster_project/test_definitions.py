@@ -9,9 +9,10 @@ import pytest
 
 from dagster_project.build import build_defs
 from dagster_project.factory import Factory, FactoryError, in_order
+from dagster_project.pools import pool_of
 from dagster_project.profile import load_profile
 from foundation.sources.data import DataFolder
-from foundation.stages import Stage, StageReport, code_version
+from foundation.stages import Stage, StageReport
 
 DESIGN = {
     "sources": {"snapshot", "replay_text", "evaluation_text", "base_model", "chat_base_model", "source_chats", "source_instructions", "evalita_raw", "benchmark_sets"},
@@ -46,7 +47,7 @@ def test_assets_say_what_they_are(tmp_path: Path) -> None:
         stage = made.stages[spec.key.to_user_string()]
         assert spec.description and len(spec.description) > 60, spec.key
         assert spec.owners and spec.kinds and len(spec.kinds) <= 3, spec.key
-        assert spec.code_version == code_version(stage, made.loaded.sections, made.loaded.profile.seed)
+        assert spec.code_version == made.code_version(stage)
         assert {dep.asset_key.to_user_string() for dep in spec.deps} == set(stage.upstream)
 
 
@@ -75,10 +76,11 @@ def test_section_to_asset_table_holds(tmp_path: Path) -> None:
         return {
             asset
             for asset, stage in after.stages.items()
-            if code_version(stage, after.loaded.sections, 1) != code_version(before.stages[asset], before.loaded.sections, 1)
+            if after.code_version(stage) != before.code_version(before.stages[asset])
         }
 
     assert changed("workers=1") == set()
+    assert changed("snapshots=[SAMPLE-2026-02, SAMPLE-2026-01]") == {"replay_text", "duplicate_clusters", "clean_corpus"}
     assert changed("language.mentions.target.places=[Roma]") == set()  # the corpus report alone reads these, and stages read the language file
     assert changed("execution.engine=slurm", "execution.slurm.account=acme", "execution.slurm.time='9'", "execution.ray.address=auto") == set()
     assert changed("training.adaptation.lora.rank=8") <= {"adapted_model", "adapted_chat_model", "model_release"}
@@ -99,3 +101,22 @@ def test_stages_out_of_order_or_twice_are_refused() -> None:
         in_order((stage("a", "x"),))
     with pytest.raises(FactoryError, match="wait for one another"):
         in_order((stage("a", "b"), stage("b", "a")))
+
+
+def test_listed_snapshots_count_where_all_of_them_are_read(tmp_path: Path) -> None:
+    stages = factory(tmp_path).stages
+    for stage in stages.values():
+        reads_all = not stage.partitioned and any(stages[name].partitioned for name in stage.upstream)
+        assert stage.all_snapshots == reads_all, stage.asset
+
+
+def test_pools_hold_back_what_shares_a_scarce_thing(tmp_path: Path) -> None:
+    pools: dict[str | None, set[str]] = {}
+    made = factory(tmp_path)
+    for asset in build_defs(made).resolve_asset_graph().materializable_asset_keys:
+        pools.setdefault(pool_of(made.stages[asset.to_user_string()]), set()).add(asset.to_user_string())
+    assert pools["gpu"] == (DESIGN["training"] - {"adaptation_tokens"}) | {"language_report", "evalita_answers"}
+    assert pools["translate"] == DESIGN["translation"]
+    assert pools["cpu"] == DESIGN["corpus"] | {"adaptation_tokens"}
+    ops = {asset.op.name: asset.op.pool for asset in build_defs(made).assets}  # type: ignore[union-attr]
+    assert ops["adapted_model"] == "gpu" and ops["translated_chats"] == "translate" and ops["snapshot"] is None

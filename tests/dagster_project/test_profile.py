@@ -84,3 +84,11 @@ def test_the_paper_s_recipe_wants_a_token_budget(tmp_path: Path) -> None:
     hyperparameters = ("rank", "learning_rate", "schedule", "warmup_steps", "weight_decay", "rows_per_step", "epochs", "optimizer", "token_budget")
     unmarked = [line for line in lines if re.match(rf"\s+(lora: \{{ )?({'|'.join(hyperparameters)}): ", line) and "# proxy" not in line and "# paper" not in line]
     assert unmarked == []
+
+
+def test_another_kind_takes_nothing_from_the_one_below(tmp_path: Path) -> None:
+    """`extends: demo` with a base model of one's own: the demo's keys for SmolLM2 are none of a folder's."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: demo\ntraining: {base: {kind: folder, path: /models/mine, licence: MIT}, tokens: {token_budget: 7}}\n", encoding="utf-8")
+    training = load_profile(str(path), []).profile.training
+    assert training.base.kind == "folder" and training.tokens.token_budget == 7 and training.tokens.row_tokens == 512

@@ -15,7 +15,7 @@ from dagster_project.instance import dagster_home
 from dagster_project.whole_line import materialize_everything
 from foundation.execution import JobSubmitted
 from foundation.settings import content_of
-from foundation.stages import StageContext, StageReport, code_version, fingerprint_of
+from foundation.stages import StageContext, StageReport, fingerprint_of
 from foundation.store import NotPublished
 from tests.dagster_project.line_on_shards import SNAPSHOTS, line, sharded
 
@@ -100,6 +100,6 @@ def test_execution_never_shapes_content(tmp_path: Path) -> None:
         assert content_of(getattr(elsewhere.loaded.profile.execution, field)) == {}
     for asset, stage in plain.stages.items():
         other = elsewhere.stages[asset]
-        assert code_version(stage, plain.loaded.sections, 1) == code_version(other, elsewhere.loaded.sections, 1)
+        assert plain.code_version(stage) == elsewhere.code_version(other)
     prints = [fingerprint_of(made.stages["squares"], made.workplace, "FIRST", {}).hexdigest() for made in (plain, elsewhere)]
     assert prints[0] == prints[1]

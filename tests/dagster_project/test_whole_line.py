@@ -15,16 +15,16 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from dagster_project.build import build_defs
-from dagster_project.factory import Factory
+from dagster_project.factory import Factory, report_path
 from dagster_project.instance import dagster_home
 from dagster_project.profile import load_profile
 from dagster_project.report import write_report
 from dagster_project.staleness import states, would_follow
 from dagster_project.whole_line import materialize_everything
 from foundation.sources.data import DataFolder
-from foundation.store import Store
+from foundation.store import Store, TableSpec
 from tests.conftest import CACHE, ROOT
+from tests.dagster_project.dagster_view import stale_by_resolver
 
 pytestmark = pytest.mark.end_to_end
 
@@ -56,6 +56,54 @@ def test_every_asset_is_published_whole_and_passed_its_gates(built: Factory) -> 
         record = built.workplace.store.record(stage.asset, partition, ref="smoke")
         assert {gate.name for gate in record.gates} == set(stage.gates), stage.asset
     assert {state.state for state in states(built)} == {"current"}
+
+
+def test_every_asset_has_a_face(built: Factory) -> None:
+    """Columns, rows, numbers that Dagster plots, something worth looking at, the way to its card and to the report."""
+    write_report(built, report_path(built))
+    with dg.DagsterInstance.get() as instance:
+        for stage, partition in built.builds():
+            (record,) = instance.fetch_materializations(
+                dg.AssetRecordsFilter(dg.AssetKey(stage.asset), asset_partitions=None if partition is None else [partition]), limit=1
+            ).records
+            shown = record.asset_materialization.metadata  # type: ignore[union-attr]
+            if stage.tables:
+                schema = shown["dagster/column_schema"].value
+                assert [column.name for column in schema.columns] == stage.tables[0].schema.names, stage.asset
+                assert shown["dagster/row_count" if partition is None else "dagster/partition_row_count"].value >= 0
+            assert ("dagster/column_lineage" in shown) == bool(stage.carried or stage.derived)
+            numbers = [name for name, value in shown.items() if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue) and not name.startswith("dagster/")]
+            assert len(numbers) >= 3, f"{stage.asset}: {numbers}"
+            assert shown["contents"].records, stage.asset
+            assert any(isinstance(value, dg.MarkdownMetadataValue) for value in shown.values()) or not stage.tables, stage.asset
+            assert Path(str(shown["card"].value)).is_file() and Path(str(shown["report"].value)).is_file()
+
+
+def test_column_lineage_is_true(built: Factory) -> None:
+    """A carried column has the values that it has upstream, row by row of the key that both share; named columns exist."""
+
+    def first_table(asset: str) -> tuple[TableSpec, pl.LazyFrame]:
+        (snapshot,) = built.loaded.profile.snapshots
+        stage = built.stages[asset]
+        version = built.workplace.store.resolve(asset, snapshot if stage.partitioned else None, ref="smoke")
+        return stage.tables[0], version.scan(stage.tables[0].name)
+
+    checked = 0
+    for stage in built.stages.values():
+        for asset, columns in stage.carried.items():
+            (spec, mine), (theirs_spec, theirs) = first_table(stage.asset), first_table(asset)
+            key = [name for name in spec.key if name in theirs_spec.schema.names]
+            for column in columns:
+                wanted = list(dict.fromkeys([*key, column]))
+                strangers = mine.select(wanted).unique().join(theirs.select(wanted).unique(), on=wanted, how="anti", nulls_equal=True)
+                assert strangers.collect().is_empty(), f"{stage.asset}.{column} is not that of {asset}"
+                checked += 1
+        for column, sources in stage.derived.items():
+            assert column in stage.tables[0].schema.names, f"{stage.asset}.{column}"
+            for source in sources:
+                asset, _, name = source.partition(".")
+                assert asset in stage.upstream and name in built.stages[asset].tables[0].schema.names, f"{stage.asset}.{column} of {source}"
+    assert checked > 20
 
 
 def test_ledger_accounts_for_every_document(built: Factory) -> None:
@@ -102,18 +150,8 @@ def test_status_agrees_with_dagster(built: Factory) -> None:
     """Dagster marks stale what the store calls stale, after a change of a content key."""
     changed = Factory(load_profile("smoke", ["corpus.web.clean.validation_share=0.5"]), built.home, built.data)
     ours = {state.asset for state in states(changed) if state.state == "stale"}
-    from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-    from dagster._core.loader import LoadingContextForTest
-
     with dg.DagsterInstance.get() as instance:
-        graph = build_defs(changed).resolve_asset_graph()
-        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-        (snapshot,) = changed.loaded.profile.snapshots
-        theirs = {
-            asset
-            for asset, stage in changed.stages.items()
-            if resolver.get_status(dg.AssetKey(asset), snapshot if stage.partitioned else None) == StaleStatus.STALE
-        }
+        theirs = stale_by_resolver(changed, instance)
     assert theirs == ours == {"clean_corpus"}
 
 

@@ -128,8 +128,8 @@ def upstream() -> tuple[Stage, ...]:
         for split in ("train", "validation", "test")
     }
     scores = [
-        {"model": "evalita_model", "task": "wic", "metric": "macro_f1", "score": 0.6, "baseline": 0.5},
-        {"model": "evalita_model", "task": "xcopa", "metric": "accuracy", "score": 0.4, "baseline": None},
+        {"model": "evalita_model", "task": "wic", "metric": "macro_f1", "score": 0.6, "low": 0.5, "high": 0.7, "baseline": 0.5},
+        {"model": "evalita_model", "task": "xcopa", "metric": "accuracy", "score": 0.4, "low": 0.2, "high": 0.6, "baseline": None},
     ]
     return (
         made_asset("clean_corpus", "text", {"train": documents("corpus", 30), "validation": documents("held", 6)}, "document_id"),

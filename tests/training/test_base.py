@@ -19,7 +19,7 @@ from tests.conftest import CACHE
 from training import base as base_module
 from training.base import SMOLLM2, origin_of, publish_base
 from training.bits_per_byte import measure
-from training.checkpoints import check_checkpoint, check_length, load_model, load_tokenizer, stored_dtype
+from training.checkpoints import check_base, check_checkpoint, check_length, load_model, load_tokenizer, stored_dtype
 from training.errors import CheckpointError
 from training.recipes import load_parameter_count
 from training.settings import FolderBase, HubBase, SmolLM2Base, TinyBase, TrainingSettings
@@ -105,14 +105,14 @@ def test_a_family_that_was_never_tried_is_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "model_type": "falcon"}))
     with pytest.raises(CheckpointError, match=r"config.json: model_type is 'falcon'; only decoders of the LLaMA family.*llama, mistral"):
-        check_checkpoint(copy)
+        check_base(copy)
 
 
 def test_a_tokenizer_of_another_model_is_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "vocab_size": 200}))
     with pytest.raises(CheckpointError, match="has 259 tokens, and the embedding 200 rows"):
-        check_checkpoint(copy)
+        check_base(copy)
 
 
 def test_a_base_with_another_digest_is_refused(tiny: Path, copy: Path, tmp_path: Path) -> None:

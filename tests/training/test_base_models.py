@@ -11,7 +11,7 @@ from tests.training.tiny_families import FAMILIES, Family, write_family
 from training.adapters.lora import quantized_with_adapter, quantized_with_saved_adapter, save_adapter
 from training.adapters.merging import merge_adapter
 from training.architectures import ARCHITECTURES
-from training.checkpoints import check_checkpoint, load_model, load_tokenizer
+from training.checkpoints import check_base, load_model, load_tokenizer
 from training.exports.gguf_check import check_gguf
 from training.exports.gguf_file import write_gguf
 from training.loss import token_losses
@@ -38,7 +38,7 @@ def checkpoint(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def adapter(checkpoint: Path) -> Path:
     """An adapter after one step of training over the NF4 base."""
-    check_checkpoint(checkpoint)
+    check_base(checkpoint)
     model = quantized_with_adapter(checkpoint, LoraSettings(rank=4, alpha=8), "cpu", compute_dtype="float32", seed=1)
     found = {name.rsplit(".lora_A", 1)[0] for name, parameter in model.named_parameters() if "lora_A" in name and parameter.requires_grad}
     assert len(found) == 2 * PROJECTIONS, "every projection of both layers has an adapter"

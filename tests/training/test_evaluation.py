@@ -1,4 +1,4 @@
-"""Bits per byte against an independent computation, greedy answers, the gate and the comparison."""
+"""Bits per byte against an independent computation, greedy answers, the choice of test items."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import torch
 from training.answers import choose_items
 from training.bits_per_byte import measure, passages
 from training.checkpoints import load_model, load_tokenizer
-from training.comparison import compare
 from training.errors import TrainingError
 from training.generation import greedy_answers
-from training.language_report import italian_improves
 
 TEXTS = ["La neve è caduta.", "Il gregge scende al mare, piano piano, senza fretta alcuna."]
 
@@ -60,21 +58,6 @@ def test_batched_answers_equal_single_ones(tiny: Path) -> None:
     assert len(set(together)) > 1
 
 
-def test_the_gate_wants_the_export_below_the_base() -> None:
-    def gate(adapted: float, percent: float | None) -> bool:
-        rows = [
-            {"model": "base_model", "text": "in_domain", "bits_per_byte": 2.0},
-            {"model": "adapted_model", "text": "in_domain", "bits_per_byte": adapted},
-            {"model": "adapted_model", "text": "english", "bits_per_byte": 9.0},
-        ]
-        return italian_improves(rows, percent).passed
-
-    assert gate(1.89, 5)
-    assert not gate(1.91, 5)
-    assert not gate(2.2, 5)
-    assert gate(2.2, None)
-
-
 def test_test_items_are_chosen_per_task_and_never_from_nothing() -> None:
     frame = pl.DataFrame({"id": [f"x{index}" for index in range(10)], "task": ["a"] * 7 + ["b"] * 3, "instruction": "i", "input": "t", "output": "o"})
     chosen = choose_items(frame, 4, seed=1)
@@ -82,14 +65,3 @@ def test_test_items_are_chosen_per_task_and_never_from_nothing() -> None:
     assert chosen == choose_items(frame.reverse(), 4, seed=1)
     with pytest.raises(TrainingError, match="no test rows"):
         choose_items(frame.clear(), 4, seed=1)
-
-
-def test_comparison_refers_bits_to_the_base_and_scores_to_the_baseline() -> None:
-    bits = pl.DataFrame({"model": ["base_model", "adapted_model"], "text": ["english", "english"], "bits_per_byte": [1.0, 0.9]})
-    scores = pl.DataFrame({"model": ["evalita_model"], "task": ["wic"], "metric": ["f1"], "score": [0.0], "baseline": [0.0]})
-    rows = compare(bits, scores)
-    assert [(row["model"], row["difference_percent"]) for row in rows] == [
-        ("adapted_model", pytest.approx(-10)),
-        ("base_model", pytest.approx(0)),
-        ("evalita_model", None),
-    ]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.language.prompts import PromptError, render_instruction
 from foundation.language.settings import LanguageSettings
 from training.base import byte_tokenizer
 from training.checkpoints import load_tokenizer
@@ -18,7 +19,6 @@ from training.templates import (
     chat_template,
     instruction_chat_template,
     render_chat,
-    render_instruction,
 )
 
 TURNS = [
@@ -62,7 +62,7 @@ def test_braces_in_inserted_texts_stay(language: LanguageSettings) -> None:
 
 def test_a_template_without_placeholder_is_an_error(language: LanguageSettings) -> None:
     broken = language.templates.model_copy(update={"instruction_without_input": "niente"})
-    with pytest.raises(TemplateError, match=r"instruction_without_input: placeholder \{instruction\}"):
+    with pytest.raises(PromptError, match=r"instruction_without_input: placeholder \{instruction\}"):
         render_instruction(broken, "x", None)
 
 

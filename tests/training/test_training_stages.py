@@ -29,7 +29,7 @@ SETTINGS = {
     "instruction": {**FIT, "max_tokens": 700},
     "chat": FIT,
     "evalita": {**FIT, "max_tokens": 700},
-    "evaluation": {"passages": 2, "passage_characters": 100, "window_tokens": 64, "answer_tokens": 4, "evalita_rows_per_task": 2, "evalita_answer_tokens": 3},
+    "evaluation": {"threads": 1, "passages": 2, "passage_characters": 100, "window_tokens": 64, "answer_tokens": 4, "evalita_rows_per_task": 2, "evalita_answer_tokens": 3},
 }
 LINE = (
     "clean_corpus", "replay_text", "evaluation_text", "translated_instructions", "translated_chats", "evalita_instructions",
@@ -64,6 +64,11 @@ def test_the_whole_line(
     assert total == tokens.read("documents")["tokens_used"].sum()
     assert tokens.statistics["train"]["tokens"] == 2000
 
+    curve = made["adapted_model"].record.observations["held_out_curve"]
+    assert [point["step"] for point in curve] == [0, 1, 2, 3]
+    assert all(5 < point["bits_per_byte"] < 12 for point in curve)
+    assert set(made["adapted_model"].plots) == {"Training loss", "Held-out bits per byte"}
+    assert "held_out_curve" not in made["chat_model"].record.observations, "there are no validation rows"
     for asset in ("adapted_model", "instruction_model", "chat_model"):
         files = made[asset].published.files
         config = json.loads((files / "adapter" / "adapter_config.json").read_text())
@@ -79,10 +84,23 @@ def test_the_whole_line(
     report = made["language_report"]
     scores = report.published.read("bits_per_byte")
     assert scores.height == 7 * 3
+    assert set(scores.select("model", "form").unique().iter_rows()) == {
+        ("base_model", "base"), ("base_model", "nf4_base"), ("adapted_model", "export"), ("adapted_model", "adapter_on_nf4"),
+        *((name, "export") for name in ("instruction_model", "chat_model", "evalita_model")),
+    }  # fmt: skip
+    assert (scores["low"] <= scores["high"]).all()
+    changes = {(row["model"], row["form"]): (row["against"], row["against_form"]) for row in report.published.read("changes").to_dicts()}
+    assert changes["adapted_model", "adapter_on_nf4"] == ("base_model", "nf4_base")
+    assert changes["adapted_model", "export"] == changes["chat_model", "export"] == ("base_model", "base")
+    assert ("base_model", "nf4_base") not in changes
+    assert report.published.read("passages").height == 7 * 3 * 2
+    measured = report.published.read("answer_measures")
+    assert measured["prompts"].unique().to_list() == [len(language.prompts)]
     assert dict(scores.select("text", "language").unique().iter_rows()) == {"in_domain": "it", "out_of_source": "it", "source_language": "en"}
     assert set(report.published.read("generations")["model"]) == {"base_model", "adapted_model", "instruction_model", "chat_model"}
     assert scores["bits_per_byte"].is_between(4, 20).all(), "random weights know nothing: log2(259) = 8.02 bits a byte"
-    assert [gate.name for gate in report.record.gates] == ["italian_improves"]
+    assert tuple(gate.name for gate in report.record.gates) == next(stage.gates for stage in graph if stage.asset == "language_report")
+    assert {gate.value for gate in report.record.gates if gate.name.endswith("_not_worse")} == {"not compared"}, "there is no version before"
     for asset in ("adapted_model", "instruction_model", "chat_model"):
         merging = made[asset].published.statistics["merging"]
         assert merging["published"] == "base16" and set(merging["bits_per_byte"]) == {"as_trained", "base16", "dequantized"}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from foundation.settings import file_sha256
+from foundation.sources.chat_completions import RETRIES
 from foundation.sources.data import DataFolder
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import DownloadError, Downloads
@@ -19,7 +20,7 @@ from tests.translation.openai_server import completion, server
 from tests.translation.toy_argos import toy_pairs
 from translation.engines import argos, argos_package, converted_model
 from translation.engines.choice import choose
-from translation.engines.openai_server import RETRIES, OpenAIEngine, choice_of
+from translation.engines.openai_server import OpenAIEngine, choice_of
 from translation.errors import EngineError
 from translation.settings import ArgosSettings, ConvertedModelSettings, EngineSettings, OpenAISettings
 

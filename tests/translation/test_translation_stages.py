@@ -17,8 +17,9 @@ from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
 from tests.translation.conftest import PAIRS
 from translation.report import side_by_side
-from translation.settings import TranslationSettings
+from translation.settings import GateSettings, Reason, TranslationSettings
 from translation.stages import stages
+from translation.translated import failure_rates
 
 ITEMS = TableSpec(
     name="items",
@@ -78,7 +79,7 @@ def test_nothing_changed_means_nothing_done(line: Any) -> None:
 def test_the_set_gates_speak_up(line: Any) -> None:
     result = line({"engine": {"engine": "identity"}, "sources": {"max_chats": 3, "max_instructions": 5}})["translated_instructions"]
     verdicts = {gate.name: gate.passed for gate in result.record.gates}
-    assert verdicts == {"kept_share": True, "target_language_share": False}
+    assert verdicts == {"kept_share": True, "target_language_share": False, "failure_rates": True}
 
 
 def test_toy_argos_package_end_to_end(line: Any, toy_package: Path, tmp_path: Path) -> None:
@@ -121,3 +122,18 @@ def test_apertium_end_to_end_and_worker_counts(line: Any, home: Path) -> None:
     again = line(settings, workers=2)
     for asset in ("translated_chats", "translated_instructions"):
         assert again[asset].record.version == results[asset].record.version
+
+
+def test_failure_rates_name_what_goes_beyond_its_limit() -> None:
+    limits: dict[Reason, float] = {"truncated": 0.05, "repetition": 0.1}
+    passed = failure_rates({"truncated": 4, "repetition": 1, "language": 90}, 100, limits)
+    assert passed.passed and (passed.value, passed.threshold) == (0.04, 0.05) and "for truncated" in passed.description
+    failed = failure_rates({"truncated": 6, "repetition": 30}, 100, limits)
+    assert not failed.passed and (failed.value, failed.threshold) == (0.3, 0.1)
+    assert "repetition 0.3000 of at most 0.1, truncated 0.0600 of at most 0.05" in failed.description
+    assert failure_rates({}, 0, limits).passed and failure_rates({"language": 5}, 5, {}).value is None
+
+
+def test_only_reasons_that_there_are_can_have_a_limit() -> None:
+    with pytest.raises(ValueError, match="max_reason_shares"):
+        GateSettings(max_reason_shares={"boredom": 0.1})  # type: ignore[dict-item]

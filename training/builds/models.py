@@ -14,7 +14,7 @@ from training.adapters.choice import MergeChoice
 from training.base import BASE_ASSETS, link_tree, origin_of
 from training.builds.examples import Prepared, prepare
 from training.builds.merges import merged_weights, published_merge
-from training.plots import loss_curve
+from training.plots import held_out_curve, loss_curve
 from training.recipes import Job, Outcome
 from training.row_files import RowFile, stream_rows
 from training.running.runners import run_training
@@ -148,13 +148,17 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         "micro_rows": fitted.micro_rows,
         "model_flops_utilization": None if fitted.mfu is None else round(fitted.mfu, 4),
         "runner": cast(RunningSettings, context.settings["training.running"]).runner,
+        **({"held_out_curve": list(outcome.curve)} if outcome.curve else {}),
     }
+    plots = {"Training loss": loss_curve(fitted.log, context.asset)}
+    if outcome.curve:
+        plots["Held-out bits per byte"] = held_out_curve(outcome.curve, context.asset)
     return StageReport(
         statistics=statistics,
         observations=observations,
         gates=[] if merges is None else [merges.gate()],
         previews={"Log": _log_preview(fitted.log), **({} if merges is None else {"Merging": merges.table()})},
-        plots={"Training loss": loss_curve(fitted.log, context.asset)},
+        plots=plots,
     )
 
 

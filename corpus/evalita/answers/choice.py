@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from corpus.evalita.errors import EvalitaError
-from corpus.evalita.task import Label, ParseFailure
+from corpus.evalita.task import Answer, Label, ParseFailure
 
 
 def folded(answer: str) -> str:
@@ -54,3 +54,8 @@ def yes_or_no(*, yes: Label = 1, no: Label = 0, capital: bool = False, words: tu
         {yes: words[0].capitalize(), no: words[1].capitalize()} if capital else {yes: words[0], no: words[1]},
         also={"si": "sì"} if words[0] == "sì" else {},
     )
+
+
+def label_words(answer: Answer) -> tuple[str, ...]:
+    """The words that an answer may be, where it is one of a few; a model's choice among them can be told by likelihood."""
+    return tuple(answer.words.values()) if isinstance(answer, ChoiceAnswer) else ()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corpus.web import charts
-from corpus.web.duplicates.clustering import CLUSTERS, cluster
+from corpus.web.duplicates.clustering import CLUSTERS, Clustering, cluster
 from corpus.web.reporting import every_document, section
 from corpus.web.settings import DuplicateSettings
 from foundation.stages import StageContext, StageReport
+from foundation.store import GateResult
 
 _SIZE_CLASSES = (1, 2, 3, 4, 5, 10, 20, 50, 100, 1_000)
 
@@ -39,9 +40,15 @@ def build_duplicate_clusters(context: StageContext) -> StageReport:
     expected = sum(version.manifest["tables"]["signals"]["rows"] for version in versions.values())
     return StageReport(
         statistics,
-        [every_document(summary.documents, expected)],
+        [every_document(summary.documents, expected), _duplicate_share(summary, settings.max_duplicate_share)],
         plots={"Cluster sizes": charts.bars("Documents by size of their cluster", list(classes.items()), logarithmic=True)},
     )
+
+
+def _duplicate_share(summary: Clustering, largest: float) -> GateResult:
+    """The gate on documents beside the first of their cluster."""
+    share = 1 - sum(summary.sizes.values()) / max(summary.documents, 1) if summary.documents else 0.0
+    return GateResult("duplicate_share", share <= largest, round(share, 6), largest, "share of documents beside the first of their cluster")
 
 
 def _by_class(sizes: Mapping[int, int]) -> dict[str, int]:

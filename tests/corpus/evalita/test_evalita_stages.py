@@ -15,10 +15,11 @@ import pytest
 
 from corpus.evalita.benchmarks import file_rows
 from corpus.evalita.errors import EvalitaError
+from corpus.evalita.items import items_of
 from corpus.evalita.report import masked, rendered_examples
 from corpus.evalita.settings import BenchmarkFile, BenchmarkSettings, EvalitaSettings, RawSettings
 from corpus.evalita.splits import SPLITS, Assignment, assign, on_two_sides
-from corpus.evalita.stages import items_of, stages
+from corpus.evalita.stages import stages
 from corpus.evalita.tasks import TASKS
 from corpus.evalita.texts import text_keys
 from foundation.stages import Stage, StageContext, StageReport

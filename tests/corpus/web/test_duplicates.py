@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.web import duplicates
-from corpus.web.duplicates import clustering, links
+from corpus.web.duplicates import build, clustering, links
 from corpus.web.duplicates.rows import read_ranges, shards_of
 from corpus.web.errors import WebCorpusError
 from corpus.web.minhash import hashes
@@ -212,3 +212,10 @@ def test_files_are_cut_at_row_groups(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", [row_of(f"{index:02d}", text_of(index)) for index in range(25)], group=5)
     assert shards_of({"A": [path]}, 10) == [["A", str(path), 0, 2], ["A", str(path), 2, 2], ["A", str(path), 4, 1]]
     assert read_ranges([]) == []
+
+
+@pytest.mark.parametrize(("sizes", "share", "passed"), [({}, 0.0, True), ({1: 4}, 0.0, True), ({1: 1, 9: 1}, 0.8, True), ({20: 5}, 0.95, False)])
+def test_gate_on_the_share_of_duplicates(sizes: dict[int, int], share: float, passed: bool) -> None:
+    summary = clustering.Clustering(sum(size * count for size, count in sizes.items()), 0, 0, 0, 0, sizes)
+    gate = build._duplicate_share(summary, DuplicateSettings().max_duplicate_share)
+    assert (gate.value, gate.passed, gate.threshold) == (share, passed, 0.9)

@@ -27,6 +27,8 @@ from foundation.sources.data import DataFolder
 from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import Downloads, NotStaged
 from foundation.stages import StageContext, StageResult, StageSetup
+from foundation.store import Store
+from foundation.store.history import History
 
 DOCUMENTS = pl.DataFrame(
     {
@@ -86,6 +88,7 @@ def test_a_corpus_of_no_snapshot_is_an_error(sections: dict[str, Any], tmp_path:
         work=tmp_path,
         engine=Engine(),
         snapshots=("SAMPLE-2026-01",),
+        history=History(Store(tmp_path / "store"), "test"),
     )
     with pytest.raises(WebCorpusError, match=r"SAMPLE-2026-01.*none has both"):
         clean_build.build_clean_corpus(context)
