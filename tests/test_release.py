@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -17,11 +18,13 @@ import training.release as model_release
 import translation.release as dataset_release
 from foundation.language.settings import LanguageSettings
 from foundation.release import ReleaseError, ReleaseSettings, push
+from foundation.release.ancestry import Ancestor
 from foundation.release.cards import size_category
 from foundation.release.repository import CHECKSUMS, NOT_FOR_RELEASE, changed_files
 from foundation.settings import PROFILES_ROOT, content_of
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
+from training.compute import compute_table
 
 LANGUAGE = LanguageSettings.model_validate(yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8")))
 _SPLITS = {"clean_corpus": ("train", "validation"), "evalita_instructions": ("train", "validation", "test")}
@@ -163,6 +166,7 @@ def model_graph(base_licence: str | None, checkpoint: Path, data_licences: list[
 
     def base(context: StageContext) -> StageReport:
         (context.staging.files / "config.json").write_text("{}", encoding="utf-8")
+        (context.staging.files / "LICENSE.txt").write_text("the base's licence", encoding="utf-8")
         context.staging.card("# Base", **({} if base_licence is None else {"license": base_licence}))
         return StageReport()
 
@@ -175,7 +179,8 @@ def model_graph(base_licence: str | None, checkpoint: Path, data_licences: list[
         if context.asset != "evalita_model":
             (context.staging.files / "adapter").mkdir()
             (context.staging.files / "adapter" / "adapter_config.json").write_text('{"r": 8}', encoding="utf-8")
-        return StageReport(statistics={"steps": 12, "asset": context.asset})
+        share = 1 if context.asset == "adapted_model" else 2
+        return StageReport(statistics={"steps": 12, "tokens": 600 * share, "asset": context.asset}, observations={"fitting_seconds": 900 * share})
 
     def comparison(context: StageContext) -> StageReport:
         with context.staging.table(COMPARISON) as table:
@@ -254,6 +259,51 @@ def test_models_that_must_stay_say_why(stage_runner: Callable[..., Any], checkpo
     assert reason in (folder / NOT_FOR_RELEASE).read_text(encoding="utf-8")
     with pytest.raises(ReleaseError, match="marked not for release"):
         push(folder, "someone/model", "model", dry_run=False)
+
+
+@pytest.mark.parametrize(
+    ("licence", "name", "pretty", "asked"),
+    [
+        ("llama3.1", "Llama-ita-adapted", "Llama, adapted to Italian", None),
+        ("llama3.1", "transumanza-adapted-ita", "Llama, adapted", "«Llama», and this one is transumanza-adapted-ita"),
+        ("llama3.1", "Llama-ita", "Adapted to Italian", "«Llama»"),
+        ("llama3", "llama-3-ita", "Llama 3, adapted to Italian", None),
+        ("llama3", "Llama-ita", "Llama, adapted to Italian", "«Llama 3»"),
+        ("llama2", "transumanza-adapted-ita", "Adapted to Italian", None),
+    ],
+)
+def test_llama_asks_for_a_name_a_notice_and_its_text(
+    stage_runner: Callable[..., Any], checkpoint: Path, licence: str, name: str, pretty: str, asked: str | None
+) -> None:
+    graph = model_graph(licence, checkpoint, ["MIT"])
+    result, _ = released_models(stage_runner, graph, models={"adapted": {"name": f"someone/{name}", "pretty_name": pretty}})
+    folder = result.published.files / name
+    assert (folder / "LICENSE.txt").read_text() == "the base's licence"
+    notice = (folder / "NOTICE").read_text().strip()
+    assert notice in (folder / "README.md").read_text() and ("Built with" in notice) == licence.startswith("llama3")
+    assert (folder / NOT_FOR_RELEASE).exists() == (asked is not None)
+    if asked is not None:
+        assert asked in (folder / NOT_FOR_RELEASE).read_text()
+    assert changed_files(folder) == []
+
+
+@pytest.mark.parametrize(("watts", "said"), [(None, "0.75 hours of training; energy was not measured"), (400.0, "0.75 hours of training; 0.3 kWh at the declared mean power of 400 W")])
+def test_cards_tell_hours_and_energy_only_where_power_is_declared(stage_runner: Callable[..., Any], checkpoint: Path, watts: float | None, said: str) -> None:
+    result, _ = released_models(stage_runner, model_graph("mit", checkpoint, ["MIT"]), models={"power_watts": watts})
+    card = (result.published.files / "transumanza-chat-ita" / "README.md").read_text()
+    assert "| chat_model | 0.5 | 1,200 |" in card and "| adapted_model | 0.25 | 600 |" in card and said in card
+
+
+def test_hours_of_a_resumed_run_are_said_to_be_part_of_it() -> None:
+    def run(asset: str, observations: dict[str, Any]) -> Ancestor:
+        record = SimpleNamespace(observations=observations, statistics={}, environment={"cpus": 8, "cpu": "x", "gpus": []})
+        return Ancestor(SimpleNamespace(asset=asset, partition=None), record)  # type: ignore[arg-type]
+
+    gpus = {"gpus": ["H100", "H100"]}
+    table = compute_table([run("a", {"fitting_seconds": 3600, "resumed_at_step": 20, "hardware": gpus}), run("b", {"seconds": 9})], 1000)
+    assert "| a | 1 (from step 20 on) |  | 2 × H100 |" in table and "| b" not in table
+    assert "1 hours of training at least, since a run was resumed; 1 kWh" in table
+    assert "not known" in compute_table([], 1000)
 
 
 def test_links_become_copies_across_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.sources.downloads import Downloads, WheelMember
-from training.checkpoints import check_checkpoint, copy_checkpoint, save_checkpoint
+from training.checkpoints import check_base, check_digest, copy_checkpoint, save_checkpoint
 from training.errors import CheckpointError
 from training.hub import hub_checkpoint
 from training.settings import BaseSettings, FolderBase, HubBase, SmolLM2Base, TinyBase
@@ -28,6 +28,7 @@ SMOLLM2 = WheelMember(
     bytes=98_362_432,
 )
 SMOLLM2_CONTEXT = 8192
+BASE_ASSETS = ("base_model", "chat_base_model")
 ORIGIN = "origin.json"
 """Beside each base checkpoint: what it is, whence, under which licence."""
 
@@ -36,7 +37,8 @@ def publish_base(settings: BaseSettings, folder: Path, downloads: Downloads) -> 
     """Write a base checkpoint and its origin into a folder; returns the origin.
 
     Raises:
-        CheckpointError: pickled weights, remote code, a quantized model, a tokenizer without end token.
+        CheckpointError: pickled weights, remote code, a quantized model, an unknown family, a tokenizer without end token,
+            weights other than those that the profile names.
         DownloadError: the file cannot be had or is not the pinned one.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,12 +49,14 @@ def publish_base(settings: BaseSettings, folder: Path, downloads: Downloads) -> 
     elif isinstance(settings, FolderBase):
         if not settings.path.is_dir():
             raise CheckpointError(f"training base: no folder {settings.path}; name one that holds config.json and safetensors")
-        check_checkpoint(settings.path)
+        check_base(settings.path)
         copy_checkpoint(settings.path, folder)
         origin = {"name": settings.name, "source": "a local folder", "licence": settings.licence}
     else:
         origin = _from_hub(settings, folder, downloads)
-    check_checkpoint(folder)
+    check_base(folder)
+    expected = settings.weights_sha256 if isinstance(settings, FolderBase | HubBase) else None
+    origin = {**origin, "weights_sha256": check_digest(folder, expected, origin["name"])}
     (folder / ORIGIN).write_text(json.dumps(origin, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return origin
 
@@ -133,7 +137,7 @@ def byte_tokenizer(context: int) -> PreTrainedTokenizerBase:
 
 def _from_hub(settings: HubBase, folder: Path, downloads: Downloads) -> dict[str, Any]:
     source = hub_checkpoint(settings.repository, settings.revision, downloads)
-    check_checkpoint(source)
+    check_base(source)
     copy_checkpoint(source, folder)
     return {"name": settings.repository, "source": "Hugging Face Hub", "revision": settings.revision, "licence": settings.licence}
 

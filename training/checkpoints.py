@@ -5,6 +5,7 @@ Only safetensors are read, never pickles, and never code that comes with a model
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import shutil
@@ -14,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from training.architectures import architecture_of
 from training.errors import CheckpointError
+from training.weights import weights_digest
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*.json",
@@ -55,12 +58,66 @@ def check_checkpoint(folder: Path) -> None:
         raise CheckpointError(f"the tokenizer in {folder} has no end token (eos_token); answers could never end. Set it in tokenizer_config.json")
 
 
+def check_base(folder: Path) -> None:
+    """See that a folder is a checkpoint that can be trained here: one of a known family, whose tokenizer is its own.
+
+    Raises:
+        CheckpointError: it is not, with what to do about it.
+    """
+    check_checkpoint(folder)
+    config = _config(folder)
+    architecture_of(config, f"{folder}/config.json")
+    tokens, rows = len(load_tokenizer(folder)), int(config.get("vocab_size") or 0)
+    if tokens > rows:
+        raise CheckpointError(f"the tokenizer in {folder} has {tokens} tokens, and the embedding {rows} rows (vocab_size); the two are of different models")
+
+
+def check_length(folder: Path, tokens: int, key: str) -> None:
+    """See that a model has positions for rows of so many tokens.
+
+    Raises:
+        CheckpointError: it was made for shorter texts.
+    """
+    longest = _config(folder).get("max_position_embeddings")
+    if longest is not None and tokens > int(longest):
+        raise CheckpointError(f"{key} is {tokens} tokens, and the model in {folder} reads at most {longest} (max_position_embeddings); lower {key}, or take a base with a longer context")
+
+
+def check_digest(folder: Path, expected: str | None, name: str) -> str:
+    """The digest of a checkpoint's weights, seen to be the expected one where one is named.
+
+    Raises:
+        CheckpointError: these are other weights.
+    """
+    found = weights_digest(folder)
+    if expected not in (None, found):
+        raise CheckpointError(
+            f"{name}: its weights have sha256 {found}, and weights_sha256 of the profile is {expected}; this is not the base that was named. "
+            "Get that one, or change weights_sha256 if the other is meant"
+        )
+    return found
+
+
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); a checkpoint folder with config.json is needed") from error
+
+
+def load_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of a checkpoint as transformers understands it.
+
+    Raises:
+        CheckpointError: transformers cannot read it.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}/config.json cannot be read: {error}") from error
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -71,10 +128,26 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
+        _import_sentencepiece_format()
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"the tokenizer in {folder} cannot be read: {error}") from error
+
+
+def _import_sentencepiece_format() -> None:
+    """The description of SentencePiece's files, where its package brings one that the installed protobuf is too old for.
+
+    transformers has a description of its own, but no longer falls back to it.
+    """
+    name = "sentencepiece.sentencepiece_model_pb2"
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        if type(error).__name__ not in ("VersionError", "ImportError", "ModuleNotFoundError"):
+            raise
+        sys.modules[name] = importlib.import_module("transformers.utils.sentencepiece_model_pb2_new")
 
 
 def load_model(

@@ -21,6 +21,10 @@ class MergeError(TrainingError):
     """An adapter that must not or cannot be merged into these weights."""
 
 
+class ExportError(TrainingError):
+    """A model that cannot be written in this form, or was not written as it is."""
+
+
 class LossDiverged(TrainingError):
     """A loss that is not finite, or far above those before; the state before it is saved."""
 

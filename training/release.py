@@ -20,9 +20,12 @@ from foundation.release.settings import ModelReleases
 from foundation.sources.licences import Terms, combine
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import PublishedVersion
+from training.base import BASE_ASSETS
+from training.builds.merges import merged_weights
+from training.compute import compute_table
+from training.notices import write_notices
 
 MODELS = {"adapted": "adapted_model", "instruction": "instruction_model", "chat": "chat_model", "evalita": "evalita_model"}
-BASE_ASSETS = ("base_model", "chat_base_model")
 DATA_ASSETS = ("clean_corpus", "replay_text", "translated_chats", "translated_instructions", "evalita_instructions")
 CARD = "README.md"
 
@@ -79,9 +82,17 @@ def reasons_to_keep_back(settings: RepositorySettings, base: Terms, data: Terms)
         reason = settings.reason_to_keep_back(licence.name)
         if reason is not None:
             reasons.append(f"Base model, {licence.name}: {reason}.")
+        if not named_as_asked(settings, licence.prefix):
+            reasons.append(f"{licence.name} asks for a name that begins with «{licence.prefix}», and this one is {settings.folder}; change its name in release.models.")
     if settings.licence != "other" and data.non_commercial and combine([settings.licence]).non_commercial is False:
         reasons.append(f"It was trained on non-commercial rows, and {settings.licence} allows commercial use.")
     return reasons
+
+
+def named_as_asked(settings: RepositorySettings, prefix: str) -> bool:
+    """Whether repository and title begin with what a licence wants, blanks and hyphens alike."""
+    names = (settings.folder, settings.pretty_name or settings.folder)
+    return all(name.replace("-", " ").replace("_", " ").lower().startswith(prefix.lower()) for name in names)
 
 
 def _scores(title: str, version: PublishedVersion, table: str, asset: str) -> str:
@@ -117,8 +128,9 @@ def model_card(
     terms: tuple[Terms, Terms],
     scores: Sequence[str],
     blocked: Sequence[str],
+    power_watts: float | None = None,
 ) -> str:
-    """The card of a model repository: recipe, data versions, scores, licences."""
+    """The card of a model repository: recipe, data versions, hours and energy, scores, licences."""
     base, data = terms
     model = ancestors[0]
     front = {
@@ -136,6 +148,7 @@ def model_card(
         f"`{asset}` of Transumanza, version `{model.version.version}`: merged weights and tokenizer here; the adapter, where there is one, in `adapter/`.",
         f"## Recipe\n\nCode version {model.code_version}, seed {model.record.inputs['seed'] if model.record else 'not recorded'}.\n\n```yaml\n{recipe}```",
         f"## Training\n\n```yaml\n{statistics}```",
+        f"## Hours and energy\n\n{compute_table(ancestors, power_watts)}",
         "## Scores\n\n" + "\n\n".join(scores),
         f"## Licences\n\n{_terms_text(base, data)}",
         f"## Provenance\n\n{provenance_table(ancestors)}",
@@ -145,7 +158,8 @@ def model_card(
 
 
 def write_model_repository(
-    folder: Path, model: PublishedVersion, settings: RepositorySettings, language: LanguageSettings, reports: Mapping[str, tuple[PublishedVersion, str]]
+    folder: Path, model: PublishedVersion, settings: RepositorySettings, language: LanguageSettings, reports: Mapping[str, tuple[PublishedVersion, str]],
+    power_watts: float | None = None,
 ) -> dict[str, Any]:
     """Write one model's repository; returns its numbers.
 
@@ -155,21 +169,26 @@ def write_model_repository(
         settings: name, licence asked for, permissions.
         language: of the card.
         reports: score tables by title, with a column ``model``.
+        power_watts: mean power of the training machine, where it was measured.
 
     Raises:
-        ReleaseError: the folder exists, or the model has no merged weights.
+        ReleaseError: the folder exists.
+        MergeError: the model has no merged weights.
     """
     if folder.exists():
         raise ReleaseError(f"{folder} exists already; give every model its own name in release.models")
-    size = link_tree(model.files / "merged", folder)
+    size = link_tree(merged_weights(model), folder)
     has_adapter = (model.files / "adapter").is_dir()
     if has_adapter:
         size += link_tree(model.files / "adapter", folder / "adapter")
     ancestors = ancestry([model])
     terms = licences_behind(ancestors)
+    for ancestor in ancestors:
+        if ancestor.version.asset in BASE_ASSETS:
+            write_notices(ancestor.version.files, ancestor.licence, folder)
     blocked = reasons_to_keep_back(settings, *terms)
     scores = [_scores(title, version, table, model.asset) for title, (version, table) in reports.items()]
-    finish_repository(folder, model_card(model.asset, settings, language, ancestors, terms, scores, blocked), blocked)
+    finish_repository(folder, model_card(model.asset, settings, language, ancestors, terms, scores, blocked, power_watts), blocked)
     base, data = terms
     return {
         "asset": model.asset,
@@ -195,7 +214,7 @@ def build_model_release(context: StageContext) -> StageReport:
     for kind, asset in MODELS.items():
         repository: RepositorySettings = getattr(settings, kind)
         folder = context.staging.files / repository.folder
-        statistics[repository.folder] = write_model_repository(folder, context.input(asset), repository, language, reports)
+        statistics[repository.folder] = write_model_repository(folder, context.input(asset), repository, language, reports, settings.power_watts)
         previews[repository.folder] = (folder / CARD).read_text(encoding="utf-8").split("\n---\n", 1)[1]
     names = "\n".join(f"- `files/{name}`" for name in statistics)
     context.staging.card(f"# Model release\n\nHub repositories as they stand:\n\n{names}")
@@ -207,7 +226,7 @@ def stages(settings: ReleaseSettings) -> tuple[Stage, ...]:
     return (
         Stage(
             asset="model_release",
-            version="1",
+            version="2",
             group="release",
             build=build_model_release,
             sections=("release.models", "language"),

@@ -45,6 +45,9 @@ class FolderBase(Settings):
     path: Path = Field(json_schema_extra={"run": True}, description="Where it is; what counts as content is its files.")
     name: str = Field("", description="What the model is called in every record; default: the folder's own name.")
     licence: str = Field(description="SPDX identifier or name of the licence; it is printed on every model made of it.")
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="Digest of the weights (on the card of every base_model); another one is refused. null: whatever is there."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -61,6 +64,9 @@ class HubBase(Settings):
     repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
     revision: str = Field(description="Commit (40 hex digits): a branch name would change under a fixed fingerprint.", pattern=r"^[0-9a-f]{40}$")
     licence: str
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="Digest of the weights (on the card of every base_model); another one is refused. null: whatever is there."
+    )
     parameters: float | None = run_key(None, gt=0, description="How many; only plans read it, before anything is downloaded.")
 
 
@@ -182,6 +188,20 @@ class EvalitaSettings(FitSettings, _TuningKeys):
     max_gradient_norm: float = Field(1.0, gt=0, description="The Trainer default that Stanford Alpaca used.")
 
 
+class MergingSettings(Settings):
+    """What a merge has to prove before it is published, on held-out text in the target language of sources never trained on."""
+
+    max_worse_percent: float = Field(
+        2.0,
+        gt=-100,
+        description="How many percent more bits per byte merged weights may need, read back, than the adapter on the base it was trained over; "
+        "below 0 they must need fewer.",
+    )
+    passages: int = Field(8, ge=1, description="Held-out documents, in seeded order.")
+    passage_characters: int = Field(1500, ge=1, description="Characters of a document that are scored, from its beginning.")
+    window_tokens: int = Field(512, ge=8, description="Longest context; a longer passage is scored in windows.")
+
+
 class EvaluationSettings(Settings):
     """What the reports measure."""
 
@@ -246,6 +266,7 @@ class TrainingSettings(Settings):
     instruction: InstructionSettings = Field(default_factory=InstructionSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)
     evalita: EvalitaSettings = Field(default_factory=EvalitaSettings)
+    merging: MergingSettings = Field(default_factory=MergingSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
 
     @model_validator(mode="after")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from foundation.stages import Stage
+from training.adapters.choice import GATE as MERGE_GATE
 from training.answers import ANSWERS
 from training.builds.bases import base_downloads, base_files, build_base, build_tokens, link_base
 from training.builds.comparison import build_comparison
@@ -13,7 +16,7 @@ from training.comparison import COMPARISON
 from training.evaluation.candidates import TUNED
 from training.evaluation.gates import BASE_GATES, not_worse_gate
 from training.language_report import ANSWER_MEASURES, BITS_PER_BYTE, CHANGES, GENERATIONS, PASSAGES
-from training.settings import TrainingSettings
+from training.settings import FitSettings, TrainingSettings
 from training.tokens import DOCUMENTS, tokens_table
 
 MODEL_KINDS = ("pytorch", "huggingface")
@@ -25,19 +28,32 @@ def stages(settings: TrainingSettings) -> tuple[Stage, ...]:
         *_bases(settings),
         _tokens(settings),
         *_adapted(settings),
-        _instruction(),
-        _chat(),
-        _evalita(),
+        _instruction(_merges(settings.instruction)),
+        _chat(_merges(settings.chat)),
+        _evalita(_merges(settings.evalita)),
         _language_report(settings),
         _evalita_answers(),
         _comparison(),
     )
 
 
+class _Merges(NamedTuple):
+    """What a model's stage declares besides where an adapter is merged: how merges are judged, and on which text."""
+
+    sections: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+
+
+def _merges(settings: FitSettings) -> _Merges:
+    """Nothing where all weights are trained: there is nothing to merge."""
+    return _Merges() if settings.method == "full" else _Merges(("training.merging",), ("evaluation_text",), (MERGE_GATE,))
+
+
 def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
     base = Stage(
         asset="base_model",
-        version="1",
+        version="2",
         group="sources",
         build=build_base,
         sections=("training.base",),
@@ -50,7 +66,7 @@ def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
     if settings.one_base:
         chat = Stage(
             asset="chat_base_model",
-            version="1",
+            version="2",
             group="sources",
             build=link_base,
             upstream=("base_model",),
@@ -60,7 +76,7 @@ def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
     else:
         chat = Stage(
             asset="chat_base_model",
-            version="1",
+            version="2",
             group="sources",
             build=build_base,
             sections=("training.chat_base",),
@@ -89,15 +105,17 @@ def _tokens(settings: TrainingSettings) -> Stage:
 
 
 def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
+    merges = _merges(settings.adaptation)
     adapted = Stage(
         asset="adapted_model",
         version="1",
         group="training",
         build=build_adapted,
-        sections=("training.adaptation",),
-        upstream=("base_model", "adaptation_tokens"),
+        sections=("training.adaptation", *merges.sections),
+        upstream=("base_model", "adaptation_tokens", *merges.upstream),
         reads=("training.running",),
         tables=(LOG,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The base model adapted to the target language with QLoRA (arXiv 2312.09993, section 3): an fp32 adapter "
@@ -117,15 +135,17 @@ def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
         )
     else:
         section = "training.adaptation" if settings.chat_adaptation is None else "training.chat_adaptation"
+        merges = _merges(settings.chat_adaptation or settings.adaptation)
         chat = Stage(
             asset="adapted_chat_model",
             version="1",
             group="training",
             build=build_adapted,
-            sections=(section,),
-            upstream=("chat_base_model", "adaptation_tokens"),
+            sections=(section, *merges.sections),
+            upstream=("chat_base_model", "adaptation_tokens", *merges.upstream),
             reads=("training.running",),
             tables=(LOG,),
+            gates=merges.gates,
             reproducible=False,
             kinds=MODEL_KINDS,
             description="The chat base adapted to the target language with QLoRA on the same corpus (arXiv 2312.09993, section 3).",
@@ -133,16 +153,17 @@ def _adapted(settings: TrainingSettings) -> tuple[Stage, Stage]:
     return adapted, chat
 
 
-def _instruction() -> Stage:
+def _instruction(merges: _Merges) -> Stage:
     return Stage(
         asset="instruction_model",
         version="1",
         group="training",
         build=build_instruction,
-        sections=("training.instruction", "language.templates"),
+        sections=("training.instruction", "language.templates", *merges.sections),
         reads=("training.running",),
-        upstream=("adapted_model", "translated_instructions"),
+        upstream=("adapted_model", "translated_instructions", *merges.upstream),
         tables=(LOG,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted model tuned on translated instructions with QLoRA, in the Italian Alpaca form of LLaMAntino-2. "
@@ -150,16 +171,17 @@ def _instruction() -> Stage:
     )
 
 
-def _chat() -> Stage:
+def _chat(merges: _Merges) -> Stage:
     return Stage(
         asset="chat_model",
         version="1",
         group="training",
         build=build_chat,
-        sections=("training.chat", "language.templates"),
+        sections=("training.chat", "language.templates", *merges.sections),
         reads=("training.running",),
-        upstream=("adapted_chat_model", "translated_chats"),
+        upstream=("adapted_chat_model", "translated_chats", *merges.upstream),
         tables=(LOG,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted chat model tuned on translated conversations with QLoRA (arXiv 2312.09993, section 3). Every "
@@ -167,16 +189,17 @@ def _chat() -> Stage:
     )
 
 
-def _evalita() -> Stage:
+def _evalita(merges: _Merges) -> Stage:
     return Stage(
         asset="evalita_model",
         version="1",
         group="training",
         build=build_evalita,
-        sections=("training.evalita", "language.templates"),
+        sections=("training.evalita", "language.templates", *merges.sections),
         reads=("training.running",),
-        upstream=("adapted_model", "evalita_instructions"),
+        upstream=("adapted_model", "evalita_instructions", *merges.upstream),
         tables=(LOG,),
+        gates=merges.gates,
         reproducible=False,
         kinds=MODEL_KINDS,
         description="The adapted model tuned on EVALITA tasks as instructions, all weights moving (arXiv 2312.09993). Tasks "

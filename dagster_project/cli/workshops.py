@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -256,3 +256,47 @@ def preview(
             shown = piece if sys.stdout.isatty() or not has_loss else f"⟦{piece}⟧"  # brackets where there is no colour
             typer.secho(shown, fg=typer.colors.GREEN if has_loss else None, nl=False)
         typer.echo("\n")
+
+
+@train_app.command("export")
+def train_export(
+    asset: Annotated[str, typer.Argument(help="A trained model: adapted_model, instruction_model, chat_model, ...")],
+    output: Annotated[Path, typer.Argument(help="The folder to make.")],
+    form: Annotated[str, typer.Option("--format", help="merged, adapter, difference or gguf.")] = "merged",
+    kind: Annotated[str, typer.Option("--type", help="Matrices of a GGUF file: f16 or q8_0.")] = "f16",
+) -> None:
+    """Write a published model as a folder of its own: merged weights, adapter, difference against the base, or GGUF read back and compared."""
+    from training.exports.formats import FORMS, export_model
+    from training.exports.gguf_file import FILE_TYPES
+    from training.exports.gguf_tensors import GgufType
+
+    if form not in FORMS or kind not in FILE_TYPES:
+        raise TransumanzaError(f"--format is one of {', '.join(FORMS)} and --type one of {', '.join(FILE_TYPES)}; got {form!r} and {kind!r}")
+    workplace = make_factory(offline=True).workplace
+    # Where no merge passed its gate there is still the adapter.
+    allowed = [asset] if form == "adapter" else workplace.allow_failed_gates
+    model = workplace.store.resolve(asset, ref=workplace.profile, allow_failed_gates=allowed)
+    done = export_model(model, form, output, cast(GgufType, kind))
+    typer.echo(f"{model} as {form}: {done.folder}, {done.bytes / 1e6:,.1f} MB")
+    for name, value in done.findings.items():
+        typer.echo(f"  {name.replace('_', ' ')}: {value}")
+
+
+@train_app.command("apply-difference")
+def train_apply_difference(
+    base: Annotated[Path, typer.Argument(help="The folder of the base checkpoint, unchanged.")],
+    difference: Annotated[Path, typer.Argument(help="The folder that `train export --format difference` wrote.")],
+    output: Annotated[Path, typer.Argument(help="The folder to make.")],
+) -> None:
+    """Add a weight difference to its base; the digests of the base before and of the result after are checked."""
+    from training.exports.difference import apply_difference
+
+    typer.echo(f"{output}: weights {apply_difference(base, difference, output)}, as they were trained")
+
+
+@train_app.command("digest")
+def train_digest(folder: Annotated[Path, typer.Argument(help="The folder of a checkpoint.")]) -> None:
+    """Print the digest of a checkpoint's weights, for `weights_sha256` of a base; it does not depend on how they are cut into files."""
+    from training.weights import weights_digest
+
+    typer.echo(weights_digest(folder))

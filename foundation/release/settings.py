@@ -57,12 +57,15 @@ class DatasetReleases(Settings):
 
 
 class ModelReleases(Settings):
-    """Repositories of the models."""
+    """Repositories of the models. Bases under Meta's Llama 3 licences want names that begin with «Llama»; others may not be given on."""
 
     adapted: RepositorySettings = RepositorySettings(name="transumanza-adapted-ita", pretty_name="Adapted to Italian")
     instruction: RepositorySettings = RepositorySettings(name="transumanza-instruction-ita", pretty_name="Italian instruction model")
     chat: RepositorySettings = RepositorySettings(name="transumanza-chat-ita", pretty_name="Italian chat model")
     evalita: RepositorySettings = RepositorySettings(name="transumanza-evalita-ita", pretty_name="EVALITA model")
+    power_watts: float | None = Field(
+        None, gt=0, description="Mean power of the training machine, as whoever ran it measured it; the cards multiply it by the hours. null: energy is not measured, and they say so."
+    )
 
 
 class ReleaseSettings(Settings):

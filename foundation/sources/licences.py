@@ -23,7 +23,7 @@ class LicenceError(TransumanzaError):
 
 @dataclass(frozen=True)
 class Licence:
-    """One licence. ``hub`` is its name in a card's YAML; ``notice`` is what a model's release has to say."""
+    """One licence. ``hub`` is its name in a card's YAML; ``notice`` is what a model's release has to say, ``prefix`` what its name begins with."""
 
     name: str
     family: Family
@@ -34,6 +34,7 @@ class Licence:
     url: str = ""
     hub: str = "other"
     notice: str = ""
+    prefix: str = ""
 
 
 def _creative_commons(kind: str, version: str, country: str = "") -> Licence:
@@ -78,17 +79,31 @@ _REGISTRY: tuple[Licence, ...] = (
         )
     ),
     *(
-        Licence(name, "model-terms", url=url, hub=hub, notice=notice)
-        for name, url, hub, notice in (
+        Licence(name, "model-terms", url=url, hub=hub, notice=notice, prefix=prefix)
+        for name, url, hub, notice, prefix in (
             (
                 "Llama-2",
                 "https://ai.meta.com/llama/license/",
                 "llama2",
                 "Llama 2 is licensed under the LLAMA 2 Community License, Copyright (c) Meta Platforms, Inc. All Rights Reserved. Its acceptable use policy applies.",
+                "",  # its licence asks for the notice, not for a name
             ),
-            ("Llama-3", "https://www.llama.com/llama3/license/", "llama3", "Built with Meta Llama 3. The model's name must begin with «Llama 3»."),
-            ("Llama-3.1", "https://www.llama.com/llama3_1/license/", "llama3.1", "Built with Llama. The model's name must begin with «Llama»."),
-            ("Llama-3.2", "https://www.llama.com/llama3_2/license/", "llama3.2", "Built with Llama. The model's name must begin with «Llama»."),
+            *(
+                (
+                    f"Llama-{version}",
+                    f"https://www.llama.com/llama{version.replace('.', '_')}/license/",
+                    f"llama{version}",
+                    f"Built with {built}. {maker} {version} is licensed under the {terms} Community License, Copyright © Meta Platforms, Inc. All Rights "
+                    f"Reserved. Its acceptable use policy applies. The model's name must begin with «{prefix}».",
+                    prefix,
+                )
+                for version, built, maker, terms, prefix in (
+                    ("3", "Meta Llama 3", "Meta Llama", "Meta Llama 3", "Llama 3"),
+                    ("3.1", "Llama", "Llama", "Llama 3.1", "Llama"),
+                    ("3.2", "Llama", "Llama", "Llama 3.2", "Llama"),
+                    ("3.3", "Llama", "Llama", "Llama 3.3", "Llama"),
+                )
+            ),
         )
     ),
     Licence(NONE_STATED, "none", redistributable=False),

@@ -6,12 +6,14 @@ package versions, gate results) is here.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ from foundation.store.errors import StoreError
 RECORDED_PACKAGES = (
     "transumanza", "numpy", "polars", "pyarrow", "datatrove", "fastwarc", "resiliparse", "trafilatura", "spacy",
     "fasttext-numpy2-wheel", "numba", "ctranslate2", "argostranslate", "sentencepiece", "torch", "transformers", "peft",
-    "bitsandbytes", "accelerate",
+    "bitsandbytes", "accelerate", "tokenizers", "safetensors", "gguf",
 )  # fmt: skip
 
 
@@ -155,8 +157,22 @@ def environment(extra_packages: Sequence[str] = ()) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "system": platform.system(),
-        "cpus": os.cpu_count(),
+        **hardware(),
     }
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory in GiB and NVIDIA GPUs of this machine, as Linux tells of them; elsewhere what is known."""
+    found: dict[str, Any] = {"cpus": os.cpu_count(), "gpus": []}
+    with contextlib.suppress(OSError):
+        models = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        found |= {"cpu": models[0]} if models else {}
+    with contextlib.suppress(OSError, ValueError):
+        found["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        with contextlib.suppress(OSError):
+            found["gpus"] += re.findall(r"^Model:\s*(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found
 
 
 def now() -> str:

@@ -15,8 +15,9 @@ from foundation.settings import PROFILES_ROOT
 from foundation.sources.downloads import Downloads
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
+from training.adapters.lora import quantized_with_adapter, save_adapter
 from training.base import publish_base
-from training.settings import TinyBase
+from training.settings import LoraSettings, TinyBase
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random LLaMA with a byte tokenizer, stored in bf16."""
     folder = tmp_path_factory.mktemp("tiny")
     publish_base(TinyBase(), folder, Downloads(folder / "cache", offline=True))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter of the tiny model whose update is large against NF4's rounding."""
+    import torch
+
+    model = quantized_with_adapter(tiny, LoraSettings(rank=4, alpha=8), "cpu", compute_dtype="float32", seed=1)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.05)
+    folder = tmp_path_factory.mktemp("adapter") / "adapter"
+    save_adapter(model, folder, "base_model@0123456789abcdef")
     return folder
 
 

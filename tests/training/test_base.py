@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from foundation.settings import content_of
 from foundation.sources.downloads import DownloadError, Downloads, NotStaged
@@ -18,10 +19,11 @@ from tests.conftest import CACHE
 from training import base as base_module
 from training.base import SMOLLM2, origin_of, publish_base
 from training.bits_per_byte import measure
-from training.checkpoints import check_checkpoint, load_model, load_tokenizer, stored_dtype
+from training.checkpoints import check_base, check_checkpoint, check_length, load_model, load_tokenizer, stored_dtype
 from training.errors import CheckpointError
 from training.recipes import load_parameter_count
 from training.settings import FolderBase, HubBase, SmolLM2Base, TinyBase, TrainingSettings
+from training.weights import weights_digest
 
 ENGLISH = (
     "In autumn the shepherds lead their sheep down from the mountains to the plains near the sea, where the winter is mild "
@@ -51,7 +53,7 @@ def test_a_local_folder_is_copied_not_linked(tiny: Path, copy: Path, tmp_path: P
 
 def test_where_a_folder_is_does_not_count_and_what_it_is_called_does(tmp_path: Path) -> None:
     one, moved, other = (FolderBase(path=tmp_path / path, licence="x") for path in ("a/m", "b/m", "a/n"))
-    assert content_of(one) == content_of(moved) == {"kind": "folder", "name": "m", "licence": "x"}
+    assert content_of(one) == content_of(moved) == {"kind": "folder", "name": "m", "licence": "x", "weights_sha256": None}
     assert content_of(other) != content_of(one)
     assert content_of(FolderBase(path=tmp_path / "a/n", name="m", licence="x")) == content_of(one)
     assert TrainingSettings(base=one, chat_base=one).one_base
@@ -97,6 +99,39 @@ def test_a_tokenizer_without_end_token_is_refused(copy: Path) -> None:
     path.write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="no end token"):
         check_checkpoint(copy)
+
+
+def test_a_family_that_was_never_tried_is_refused(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "model_type": "falcon"}))
+    with pytest.raises(CheckpointError, match=r"config.json: model_type is 'falcon'; only decoders of the LLaMA family.*llama, mistral"):
+        check_base(copy)
+
+
+def test_a_tokenizer_of_another_model_is_refused(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "vocab_size": 200}))
+    with pytest.raises(CheckpointError, match="has 259 tokens, and the embedding 200 rows"):
+        check_base(copy)
+
+
+def test_a_base_with_another_digest_is_refused(tiny: Path, copy: Path, tmp_path: Path) -> None:
+    right = weights_digest(copy)
+    assert origin_of(tiny)["weights_sha256"] == right
+    named = FolderBase(path=copy, licence="x", weights_sha256=right)
+    assert publish_base(named, tmp_path / "out", downloads(tmp_path))["weights_sha256"] == right
+    tensors = load_file(copy / "model.safetensors")
+    tensors["model.norm.weight"][0] += 1
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=rf"copy: its weights have sha256 .* and weights_sha256 of the profile is {right}"):
+        publish_base(named, tmp_path / "other", downloads(tmp_path))
+    assert not (tmp_path / "other" / "origin.json").exists()
+
+
+def test_rows_longer_than_the_model_reads_are_refused(tiny: Path) -> None:
+    check_length(tiny, 1024, "training.tokens.row_tokens")
+    with pytest.raises(CheckpointError, match=r"training.tokens.row_tokens is 1025 tokens.*reads at most 1024"):
+        check_length(tiny, 1025, "training.tokens.row_tokens")
 
 
 def test_a_damaged_config_and_a_missing_shard_name_the_file(copy: Path) -> None:

@@ -8,26 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.adapters.lora import quantized_with_adapter, quantized_with_saved_adapter, save_adapter
+from training.adapters.lora import quantized_with_adapter, quantized_with_saved_adapter
 from training.adapters.merging import check_saved, dequantized, merge, merge_adapter
 from training.checkpoints import load_model, load_tokenizer, save_checkpoint, stored_dtype
 from training.errors import MergeError
 from training.settings import LoraSettings
 
 IDS = torch.tensor([[10, 60, 110, 160, 210, 33, 44]])
-
-
-@pytest.fixture
-def adapter(tiny: Path, tmp_path: Path) -> Path:
-    """An adapter whose update is large against NF4's rounding."""
-    model = quantized_with_adapter(tiny, LoraSettings(rank=4, alpha=8), "cpu", compute_dtype="float32", seed=1)
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0, 0.05)
-    save_adapter(model, tmp_path / "adapter", "base_model@0123456789abcdef")
-    return tmp_path / "adapter"
 
 
 def logits(model: torch.nn.Module) -> torch.Tensor:

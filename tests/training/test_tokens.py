@@ -5,7 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from foundation.language.settings import LanguageSettings
 from training.base import byte_tokenizer
+from training.conversations import instruction_examples
 from training.errors import TrainingError
 from training.settings import TokenSettings
 from training.tokens import AdaptationRows, adaptation_rows, read_rows, table_rows
@@ -71,3 +73,17 @@ def test_an_empty_split_is_refused(split: str) -> None:
     frames = {"train": corpus("t", 3), "validation": corpus("v", 3), split: corpus("t", 3).clear()}
     with pytest.raises(TrainingError, match=f"no {split} documents"):
         adaptation_rows(frames, corpus("r", 2), TOKENIZER, TokenSettings(), seed=1)
+
+
+@pytest.mark.parametrize(("split", "message"), [("train", "no train documents; nothing to adapt to"), ("validation", "no validation documents")])
+def test_an_empty_corpus_is_refused(split: str, message: str) -> None:
+    frames = {"train": corpus("t", 4), "validation": corpus("v", 2), split: corpus("none", 0)}
+    empty = {name: frame.cast({"document_id": pl.String, "text": pl.String}) for name, frame in frames.items()}
+    with pytest.raises(TrainingError, match=message):
+        adaptation_rows(empty, corpus("r", 1), TOKENIZER, TokenSettings(row_tokens=64), seed=7)
+
+
+def test_examples_of_which_none_is_left_are_refused_with_the_reasons(language: LanguageSettings) -> None:
+    long = {"instruction": "parola " * 200, "input": None, "answer": "sì"}
+    with pytest.raises(TrainingError, match=r"no example is left to train on; left out, by reason: \{'.+': 2\}"):
+        instruction_examples([long, long], TOKENIZER, language.templates, 64).packed(64)

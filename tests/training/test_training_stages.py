@@ -13,11 +13,12 @@ from foundation.language.settings import LanguageSettings
 from foundation.sources.data import DataFolder
 from foundation.stages import Stage, StageResult, Workplace
 from foundation.store import Store
-from training.errors import TrainingError
+from training.errors import CheckpointError, TrainingError
 from training.preview import preview_rows
 from training.report import before_after, bits_per_byte_table
 from training.settings import TrainingSettings
 from training.stages import stages
+from training.weights import weights_digest
 
 FIT = {"steps": 3, "warmup_steps": 1}
 SETTINGS = {
@@ -77,6 +78,9 @@ def test_the_whole_line(
     assert not (made["evalita_model"].published.files / "adapter").exists()
     assert made["instruction_model"].published.statistics["dropped"] == {"benchmark_overlap": 1}
 
+    for asset in ("adapted_model", "instruction_model", "chat_model", "evalita_model"):
+        assert_the_record_is_whole(made[asset], made["base_model"])
+
     report = made["language_report"]
     scores = report.published.read("bits_per_byte")
     assert scores.height == 7 * 3
@@ -97,6 +101,10 @@ def test_the_whole_line(
     assert scores["bits_per_byte"].is_between(4, 20).all(), "random weights know nothing: log2(259) = 8.02 bits a byte"
     assert tuple(gate.name for gate in report.record.gates) == next(stage.gates for stage in graph if stage.asset == "language_report")
     assert {gate.value for gate in report.record.gates if gate.name.endswith("_not_worse")} == {"not compared"}, "there is no version before"
+    for asset in ("adapted_model", "instruction_model", "chat_model"):
+        merging = made[asset].published.statistics["merging"]
+        assert merging["published"] == "base16" and set(merging["bits_per_byte"]) == {"as_trained", "base16", "dequantized"}
+        assert [gate.name for gate in made[asset].record.gates] == ["merge_keeps_quality"]
     table = bits_per_byte_table(report.published)
     assert [row["model"] for row in table][:2] == ["base_model", "adapted_model"]
     assert len(before_after(report.published)) == len(language.prompts)
@@ -122,6 +130,20 @@ def test_the_whole_line(
     assert again.reused
 
 
+def assert_the_record_is_whole(result: StageResult, base: StageResult) -> None:
+    """What a model was made of and on what, in its build record alone."""
+    record, log = result.record, result.published.read("log")
+    assert record.inputs["seed"] == 20260101 and record.profile == "test" and "profile" in record.inputs
+    assert record.inputs["config"] and record.inputs["code_version"]
+    assert all(set(version) >= {"version", "data_version"} for version in record.inputs["upstream"].values()) and len(record.inputs["upstream"]) >= 2
+    assert record.statistics["base_weights_sha256"] == base.published.statistics["weights_sha256"] == weights_digest(base.published.files)
+    assert record.statistics["weights_sha256"] == weights_digest(result.published.files / "merged")
+    assert record.statistics["tokens"] == log["tokens"].max() > 0 and record.statistics["targets"] == log["targets"].sum() > 0
+    assert {"torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors"} <= set(record.environment["packages"])
+    assert {"python", "cpus", "gpus", "machine", "memory_gib"} <= set(record.environment)
+    assert record.observations["fitting_seconds"] > 0 and record.observations["peak_memory_mb"] > 0
+
+
 def assert_no_paths_of_this_machine(folder: Path) -> None:
     for path in folder.rglob("*.json"):
         if path.name != "tokenizer.json":
@@ -132,10 +154,10 @@ def assert_no_paths_of_this_machine(folder: Path) -> None:
 def test_a_chat_line_of_its_own_is_trained_from_its_own_base() -> None:
     settings = TrainingSettings.model_validate({**SETTINGS, "chat_base": {"kind": "tiny", "seed": 1}})
     declared = {stage.asset: stage for stage in stages(settings)}
-    assert declared["adapted_chat_model"].upstream == ("chat_base_model", "adaptation_tokens")
+    assert declared["adapted_chat_model"].upstream == ("chat_base_model", "adaptation_tokens", "evaluation_text")
     assert declared["chat_base_model"].sections == ("training.chat_base",)
     assert "chat_base_model" in declared["adaptation_tokens"].upstream
-    assert declared["adapted_chat_model"].sections == ("training.adaptation",)
+    assert declared["adapted_chat_model"].sections == ("training.adaptation", "training.merging")
 
 
 def test_the_same_base_written_out_is_still_one_line() -> None:
@@ -152,4 +174,15 @@ def test_a_missing_column_names_table_and_column(
     for asset in ("clean_corpus", "replay_text", "base_model"):
         stage_runner(graph, sections(settings, language), asset)
     with pytest.raises(TrainingError, match=r"clean_corpus@.*table text: columns \['text'\] are missing"):
+        stage_runner(graph, sections(settings, language), "adaptation_tokens")
+
+
+def test_rows_longer_than_the_model_are_refused_before_anything_is_trained(
+    stage_runner: Callable[..., StageResult], upstream: tuple[Stage, ...], language: LanguageSettings
+) -> None:
+    settings = TrainingSettings.model_validate({**SETTINGS, "tokens": {"row_tokens": 2000}})
+    graph = (*upstream, *stages(settings))
+    for name in ("clean_corpus", "replay_text", "base_model"):
+        stage_runner(graph, sections(settings, language), name)
+    with pytest.raises(CheckpointError, match=r"training.tokens.row_tokens is 2000 tokens, and the model in .* reads at most 1024"):
         stage_runner(graph, sections(settings, language), "adaptation_tokens")

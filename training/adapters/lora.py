@@ -113,6 +113,16 @@ def quantized_with_saved_adapter(base: Path, adapter: Path, device: torch.device
         return PeftModel.from_pretrained(model, str(adapter)).eval()
 
 
+def on_base_with_saved_adapter(base: Path, adapter: Path, device: torch.device | str = "cpu") -> PeftModel:
+    """A published adapter on the base in its own type, widened to fp32, for evaluation of what was trained without quantization."""
+    import_quantizer()
+    from peft import PeftModel
+
+    model = load_model(base, device)
+    with without_checkpointing_warning():
+        return PeftModel.from_pretrained(model, str(adapter)).eval()
+
+
 @contextmanager
 def without_checkpointing_warning() -> Iterator[None]:
     """Silence one warning: peft reads a property of the model that transformers has renamed, and only peft can change that."""

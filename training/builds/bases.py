@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from foundation.stages import StageContext, StageReport, StageSetup
 from training.base import fetch_base, link_tree, origin_of, publish_base
 from training.builds.inputs import text_frame
-from training.checkpoints import WANTED, load_tokenizer
+from training.checkpoints import WANTED, check_length, load_tokenizer
 from training.recipes import load_parameter_count
 from training.settings import FolderBase, TokenSettings
 from training.tokens import DOCUMENTS, AdaptationRows, adaptation_rows, table_rows, tokens_table
@@ -37,7 +37,8 @@ def _base_report(context: StageContext, origin: Any) -> StageReport:
     parameters = load_parameter_count(folder)
     lines = "\n".join(f"- {key}: {value}" for key, value in sorted(origin.items()))
     context.staging.card(f"# {context.asset}\n\n{origin['name']}, {parameters:,} parameters.\n\n{lines}", license=_spdx(origin["licence"]))
-    return StageReport(statistics={"parameters": parameters, "name": origin["name"], "licence": origin["licence"]})
+    told = {key: origin[key] for key in ("name", "licence", "weights_sha256")}
+    return StageReport(statistics={"parameters": parameters, **told})
 
 
 def _spdx(licence: str) -> str:
@@ -72,6 +73,9 @@ def build_tokens(context: StageContext) -> StageReport:
     corpus = context.input("clean_corpus")
     target = {split: text_frame(corpus, "text", split) for split in ("train", "validation")}
     replay = text_frame(context.input("replay_text"), "text", "train")
+    for asset in ("base_model", "chat_base_model"):
+        if asset in context.inputs:
+            check_length(context.input(asset).files, settings.row_tokens, "training.tokens.row_tokens")
     base = load_tokenizer(context.input("base_model").files)
     tokenizers = {"tokens": base}
     if "chat_base_model" in context.inputs:

@@ -13,7 +13,8 @@ from foundation.language.settings import TemplateSettings
 from foundation.stages import Inputs
 from foundation.store import PublishedVersion
 from training.builds.inputs import columns_of, without_overlap
-from training.checkpoints import load_tokenizer
+from training.builds.merges import merged_weights
+from training.checkpoints import check_length, load_tokenizer
 from training.conversations import Examples, chat_examples, instruction_examples, seeded_order
 from training.settings import ChatSettings, EvalitaSettings, InstructionSettings
 from training.templates import chat_template, instruction_chat_template
@@ -42,6 +43,7 @@ def prepare(asset: str, sections: Sections, inputs: Inputs, seed: int) -> Prepar
 
     Raises:
         TrainingError: a column is missing upstream.
+        CheckpointError: examples may be longer than the model reads.
         KeyError: the asset is none of the three.
     """
     makers: Mapping[str, Callable[[Sections, Inputs, int], Prepared]] = {
@@ -49,7 +51,9 @@ def prepare(asset: str, sections: Sections, inputs: Inputs, seed: int) -> Prepar
         "chat_model": _chats,
         "evalita_model": _evalita,
     }
-    return makers[asset](sections, inputs, seed)
+    prepared = makers[asset](sections, inputs, seed)
+    check_length(merged_weights(prepared.source), prepared.row_tokens, f"training.{asset.removesuffix('_model')}.max_tokens")
+    return prepared
 
 
 def _instructions(sections: Sections, inputs: Inputs, seed: int) -> Prepared:
@@ -59,7 +63,7 @@ def _instructions(sections: Sections, inputs: Inputs, seed: int) -> Prepared:
     columns = ("id", "instruction", "context", "response")
     frame, overlapping = without_overlap(data, "instructions", columns, settings.exclude_benchmark_overlap)
     rows = _in_order(frame, seed)[: settings.max_examples]
-    tokenizer = load_tokenizer(source.files / "merged")
+    tokenizer = load_tokenizer(merged_weights(source))
     examples = instruction_examples(
         ({"instruction": row["instruction"], "input": row["context"], "answer": row["response"]} for row in rows),
         tokenizer,
@@ -77,7 +81,7 @@ def _chats(sections: Sections, inputs: Inputs, seed: int) -> Prepared:
     source, data = (cast(PublishedVersion, inputs[asset]) for asset in ("adapted_chat_model", "translated_chats"))
     frame, overlapping = without_overlap(data, "chats", ("id", "messages"), settings.exclude_benchmark_overlap)
     template = chat_template(settings.template, templates.system_prompt if settings.system_prompt == "language" else "")
-    tokenizer = load_tokenizer(source.files / "merged")
+    tokenizer = load_tokenizer(merged_weights(source))
     tokenizer.chat_template = template
     rows = _in_order(frame, seed)[: settings.max_examples]
     examples = chat_examples((row["messages"] for row in rows), tokenizer, settings.max_tokens)
@@ -91,7 +95,7 @@ def _evalita(sections: Sections, inputs: Inputs, seed: int) -> Prepared:
     source, data = (cast(PublishedVersion, inputs[asset]) for asset in ("adapted_model", "evalita_instructions"))
     frame = columns_of(data, "instructions", ("id", "task", "instruction", "input", "output"), "train").collect()
     rows = _by_turns(frame, seed)[: settings.max_examples]
-    tokenizer = load_tokenizer(source.files / "merged")
+    tokenizer = load_tokenizer(merged_weights(source))
     examples = instruction_examples(
         ({"instruction": row["instruction"], "input": row["input"], "answer": row["output"]} for row in rows),
         tokenizer,

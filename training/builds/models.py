@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
 
 from foundation.stages import StageContext, StageReport
 from foundation.store import PublishedVersion, TableSpec
-from training.base import link_tree, origin_of
+from training.adapters.choice import MergeChoice
+from training.base import BASE_ASSETS, link_tree, origin_of
 from training.builds.examples import Prepared, prepare
+from training.builds.merges import merged_weights, published_merge
 from training.plots import held_out_curve, loss_curve
 from training.recipes import Job, Outcome
 from training.row_files import RowFile, stream_rows
@@ -23,6 +26,7 @@ from training.settings import (
     InstructionSettings,
     RunningSettings,
 )
+from training.weights import weights_digest
 
 LOG = TableSpec(
     name="log",
@@ -55,7 +59,8 @@ def build_adapted(context: StageContext) -> StageReport:
         stream_rows(path, tokens.scan(table, split))
     rows, validation = (RowFile(path) for path in files.values())
     job = Job(base.files, str(base), rows, context.staging.files, context.work, context.seed, context.progress, validation)
-    return _report(context, base, _train(context, job, settings), _about(settings))
+    outcome = _train(context, job, settings)
+    return _report(context, base, outcome, _about(settings), published_merge(context, job, settings))
 
 
 def link_adapted(context: StageContext) -> StageReport:
@@ -86,8 +91,9 @@ def build_evalita(context: StageContext) -> StageReport:
 
 def _tune(context: StageContext, settings: InstructionSettings | ChatSettings | EvalitaSettings) -> StageReport:
     prepared = prepare(context.asset, context.settings, context.inputs, context.seed)
-    outcome = _train(context, _job(context, prepared, settings.packing), settings)
-    return _report(context, prepared.source, outcome, {**_about(settings), **prepared.about})
+    job = _job(context, prepared, settings.packing)
+    outcome = _train(context, job, settings)
+    return _report(context, prepared.source, outcome, {**_about(settings), **prepared.about}, published_merge(context, job, settings))
 
 
 def _train(context: StageContext, job: Job, settings: FitSettings) -> Outcome:
@@ -104,13 +110,13 @@ def _about(settings: FitSettings) -> dict[str, Any]:
 def _job(context: StageContext, prepared: Prepared, packing: str) -> Job:
     """Fine-tuning starts from the merged weights of the adapted model."""
     rows = prepared.examples.packed(prepared.row_tokens, by_length=packing == "by_length")
-    base = prepared.source.files / "merged"
+    base = merged_weights(prepared.source)
     return Job(
         base, str(prepared.source), rows, context.staging.files, context.work, context.seed, context.progress, template=prepared.template
     )
 
 
-def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, about: dict[str, Any]) -> StageReport:
+def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, about: dict[str, Any], merges: MergeChoice | None = None) -> StageReport:
     fitted = outcome.fitted
     with context.staging.table(LOG) as table:
         table.write(list(fitted.log))
@@ -119,6 +125,8 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         **about,
         "steps": len(fitted.log),
         "tokens": fitted.tokens,
+        "targets": sum(entry["targets"] for entry in fitted.log),
+        "base_weights_sha256": origin_of(_weights_of(source))["weights_sha256"],
         "first_loss": round(fitted.log[0]["loss"], 4),
         "final_loss": round(fitted.final_loss(), 4),
         "trainable_parameters": fitted.trainable,
@@ -127,6 +135,11 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
     for name, value in (("validation_loss_before", outcome.validation_before), ("validation_loss_after", outcome.validation_after)):
         if value is not None:
             statistics[name] = round(value, 4)
+    merged = context.staging.files / "merged"
+    if merged.is_dir():
+        statistics["weights_sha256"] = weights_digest(merged)
+    if merges is not None:
+        statistics["merging"] = merges.statistics()
     observations = {
         "tokens_per_second": round(fitted.tokens_per_second, 1),
         "fitting_seconds": round(fitted.seconds, 1),
@@ -143,18 +156,23 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
     return StageReport(
         statistics=statistics,
         observations=observations,
-        previews={"Log": _log_preview(fitted.log)},
+        gates=[] if merges is None else [merges.gate()],
+        previews={"Log": _log_preview(fitted.log), **({} if merges is None else {"Merging": merges.table()})},
         plots=plots,
     )
 
 
 def _card(context: StageContext, source: PublishedVersion, text: str) -> None:
-    folder = source.files / "merged" if (source.files / "merged").is_dir() else source.files
-    origin = origin_of(folder)
+    origin = origin_of(_weights_of(source))
     context.staging.card(
         f"# {context.asset}\n\n{text}\n\nBase: {origin['name']} ({origin['source']}), licence {origin['licence']}.",
         license=origin["licence"].lower().replace(" ", "-"),
     )
+
+
+def _weights_of(source: PublishedVersion) -> Path:
+    """The checkpoint folder of a base, or of a model made of it: the origin of the base is beside the weights of both."""
+    return source.files if source.asset in BASE_ASSETS else merged_weights(source)
 
 
 def _log_preview(log: Sequence[Any]) -> str:
