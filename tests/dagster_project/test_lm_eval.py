@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from dagster_project.cli import app
 from foundation.sources.downloads import Downloads
-from tests.training.talking_model import talking
+from tests.training.talking_model import merging_tokenizer, talking
 from training.base import publish_base
-from training.checkpoints import load_tokenizer, save_checkpoint
+from training.checkpoints import save_checkpoint
 from training.settings import TinyBase
 
 pytestmark = pytest.mark.services
@@ -30,10 +30,21 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Published instructions and a model that says something else of each item; as the commands publish them."""
     folder = tmp_path_factory.mktemp("harness")
     publish_base(TinyBase(context=2048), folder / "tiny", Downloads(folder / "cache", offline=True))
-    save_checkpoint(talking(folder / "tiny"), load_tokenizer(folder / "tiny"), folder / "model", "float32")
     for asset in ("evalita_raw", "evalita_instructions"):
         transumanza(folder, "run", asset)
+    transumanza(folder, "evalita", "export-lm-eval", str(folder / "texts"))
+    rows = [json.loads(text) for path in (folder / "texts" / "data").iterdir() for text in path.read_text(encoding="utf-8").splitlines()]
+    tokenizer = merging_tokenizer([text for row in rows for text in (f"\n{row['target']}", *row["prompt"].splitlines())], 2048)
+    save_checkpoint(talking(folder / "tiny", tokenizer), tokenizer, folder / "model", "float32")
+    joined = [row for row in rows if _joins(tokenizer, row["prompt"], row["target"])]
+    assert joined, "no answer shares a token with its prompt, so that the boundary between them is not tested"
     return folder
+
+
+def _joins(tokenizer: Any, prompt: str, answer: str) -> bool:
+    """Whether a token holds the end of a prompt and the beginning of its answer."""
+    ends = [end for _, end in tokenizer(prompt + answer, return_offsets_mapping=True)["offset_mapping"]]
+    return len(prompt) not in ends
 
 
 def transumanza(folder: Path, *arguments: str) -> str:
