@@ -50,10 +50,15 @@ class History:
         return list(found.values())
 
     def last_passed(self, asset: str, partition: str | None = None) -> PastBuild | None:
-        """The build that the profile's reference names where it passed its gates, else the newest of the profile's that did."""
-        found = self.builds(asset, partition)
+        """The build that the profile's reference names where it passed its gates, else the newest of the profile's that did.
+
+        A reference may name a build of another profile, which was reused.
+        """
         named = self.store.refs(asset, partition).get(self.profile, ("", ""))[1]
-        return next((build for build in sorted(found, key=lambda build: build.record.fingerprint != named) if build.record.passed), None)
+        for record in self.store.builds(asset, partition):
+            if record.fingerprint == named and record.passed and not self.store.published(record).damage():
+                return PastBuild(record, self.store.published(record))
+        return next((build for build in self.builds(asset, partition) if build.record.passed), None)
 
     def upstream(self, build: PastBuild, asset: str) -> PublishedVersion | None:
         """The version of an unpartitioned asset that a build read; ``None`` where it read none, or files of it are gone."""
