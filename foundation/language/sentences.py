@@ -48,11 +48,11 @@ def sentence_spans(text: str, settings: SentenceSettings) -> list[Span]:
     list numbers end nothing.
     """
     spans: list[Span] = []
-    start = 0
+    start = _opening(text, 0)
     for mark in _END.finditer(text):
         if _ends_sentence(text, start, mark, settings):
             spans.append((start, mark.end()))
-            start = mark.end()
+            start = _opening(text, mark.end())
     spans.append((start, len(text)))
     return [span for span in (_stripped(text, *span) for span in spans) if span[0] < span[1]]
 
@@ -80,11 +80,11 @@ def sentence_count(text: str, settings: SentenceSettings) -> int:
     """Number of sentences, as ``sentence_spans`` finds them."""
     if "\n" in text:
         return len(sentence_spans(text, settings))
-    count = start = 0
+    count, start = 0, _opening(text, 0)
     for mark in _END.finditer(text):
         if _ends_sentence(text, start, mark, settings):
-            count, start = count + 1, mark.end()
-    return count + (_FILLED.search(text, start) is not None)
+            count, start = count + 1, _opening(text, mark.end())
+    return count + (start < len(text))
 
 
 def _ends_sentence(text: str, start: int, mark: re.Match[str], settings: SentenceSettings) -> bool:
@@ -96,7 +96,7 @@ def _ends_sentence(text: str, start: int, mark: re.Match[str], settings: Sentenc
     if mark.group() != ".":
         return True
     before = text[max(start, mark.end() - _TAIL) : mark.end()].rsplit(None, 1)[-1]
-    if _ONLY_NUMBER.fullmatch(before) and _opens(text, start, mark.end() - len(before)):
+    if _ONLY_NUMBER.fullmatch(before) and start == mark.end() - len(before):
         return False
     if _INITIALS.search(before):
         return False
@@ -107,10 +107,10 @@ def _ends_sentence(text: str, start: int, mark: re.Match[str], settings: Sentenc
     return not (lower in settings.abbreviations or (lower in settings.numeric_abbreviations and following.isdigit()))
 
 
-def _opens(text: str, start: int, place: int) -> bool:
-    """Whether a place is where the sentence's first character stands."""
-    first = _FILLED.search(text, start)
-    return first is not None and first.start() == place
+def _opening(text: str, place: int) -> int:
+    """Where the next sentence begins: at the next character that is no white space."""
+    found = _FILLED.search(text, place)
+    return found.start() if found else len(text)
 
 
 def _following(text: str, place: int) -> str:

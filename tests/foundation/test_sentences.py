@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def english() -> SentenceSettings:
         ("one line\nanother line", ["one line", "another line"]),
         ("Wait... then go. Ok", ["Wait... then go.", "Ok"]),
         ("1. First item", ["1. First item"]),
+        ("   (12. First item", ["(12. First item"]),
+        ("It is 12. First item", ["It is 12.", "First item"]),
+        ("Really?!... Yes", ["Really?!...", "Yes"]),
+        ('He said (it.") Then', ['He said (it.")', "Then"]),
         ("  \n ", []),
         ("", []),
     ],
@@ -61,3 +66,18 @@ def test_clauses_cover_the_span_and_keep_the_limit(text: str, limit: int) -> Non
         assert end - start <= limit or not any(character.isspace() for character in text[start:end])
         position = end
     assert position == len(text) or not text[position:].strip()
+
+
+@pytest.mark.parametrize("unit", ["a", ".", "! ", "?.!", ".\"", "a. ", "1. ", "Mr. ", " ", "x; ", "x, ", "。", "word "])
+def test_time_grows_with_the_text_alone(unit: str) -> None:
+    """What is quadratic takes sixteen times as long for four times the text."""
+
+    def seconds(size: int) -> float:
+        text = f"{' ' * size}{unit * (size // len(unit))}"
+        began = time.process_time()
+        spans = sentence_spans(text, SentenceSettings(abbreviations=("mr",)))
+        for start, end in spans:
+            clause_spans(text, start, end, 600)
+        return time.process_time() - began
+
+    assert seconds(120_000) < max(10 * seconds(30_000), 0.4)
