@@ -64,9 +64,9 @@ def check_base(folder: Path) -> None:
     Raises:
         CheckpointError: it is not, with what to do about it.
     """
-    check_checkpoint(folder)
     config = _config(folder)
-    architecture_of(config, f"{folder}/config.json")
+    architecture_of(config, f"{folder}/config.json")  # first: of an unknown family transformers may not even read the tokenizer
+    check_checkpoint(folder)
     tokens, rows = len(load_tokenizer(folder)), int(config.get("vocab_size") or 0)
     if tokens > rows:
         raise CheckpointError(f"the tokenizer in {folder} has {tokens} tokens, and the embedding {rows} rows (vocab_size); the two are of different models")

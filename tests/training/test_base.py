@@ -22,7 +22,7 @@ from training.bits_per_byte import measure
 from training.checkpoints import check_base, check_checkpoint, check_length, load_model, load_tokenizer, stored_dtype
 from training.errors import CheckpointError
 from training.recipes import load_parameter_count
-from training.settings import FolderBase, HubBase, SmolLM2Base, TinyBase, TrainingSettings
+from training.settings import FolderBase, HubBase, SmolLM2Base, TinyBase, TokenSettings, TrainingSettings
 from training.weights import weights_digest
 
 ENGLISH = (
@@ -56,8 +56,9 @@ def test_where_a_folder_is_does_not_count_and_what_it_is_called_does(tmp_path: P
     assert content_of(one) == content_of(moved) == {"kind": "folder", "name": "m", "licence": "x", "weights_sha256": None}
     assert content_of(other) != content_of(one)
     assert content_of(FolderBase(path=tmp_path / "a/n", name="m", licence="x")) == content_of(one)
-    assert TrainingSettings(base=one, chat_base=one).one_base
-    assert not TrainingSettings(base=one, chat_base=moved).one_base, "two folders may hold two models"
+    budget = TokenSettings(token_budget=None)
+    assert TrainingSettings(base=one, chat_base=one, tokens=budget).one_base
+    assert not TrainingSettings(base=one, chat_base=moved, tokens=budget).one_base, "two folders may hold two models"
 
 
 def test_the_quantizer_fetches_no_kernel(tmp_path: Path) -> None:
