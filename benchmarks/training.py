@@ -106,6 +106,7 @@ def measure_switches(folder: Path, model: str, steps: int, row_tokens: int) -> d
             "peak_memory_mb": run["peak_memory_mb"],
             "loss_difference": max(abs(a - b) for a, b in zip(run["losses"], plain["losses"], strict=True)),
         }
+        print(f"{name}: {table[name]}", file=sys.stderr)
     return table
 
 

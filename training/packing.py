@@ -24,13 +24,22 @@ IGNORED = -100
 """The label of a token that is no target (``torch.nn.functional.cross_entropy``)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """A packed row. ``targets`` says which tokens are predicted; ``None`` means all but each document's first."""
 
-    input_ids: Sequence[int]
-    document_lengths: Sequence[int]
-    targets: Sequence[bool] | None = None
+    input_ids: Sequence[int] | np.ndarray
+    document_lengths: Sequence[int] | np.ndarray
+    targets: Sequence[bool] | np.ndarray | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """The same tokens, documents and targets, held as lists or as arrays."""
+        return isinstance(other, Row) and self._values() == other._values()
+
+    __hash__ = None  # type: ignore[assignment]  # lists have none either
+
+    def _values(self) -> tuple[list[int], list[int], list[bool] | None]:
+        return list(self.input_ids), list(self.document_lengths), None if self.targets is None else list(self.targets)
 
     def __post_init__(self) -> None:
         if sum(self.document_lengths) != len(self.input_ids) or (self.targets is not None and len(self.targets) != len(self.input_ids)):
@@ -58,7 +67,7 @@ class Row:
         return [int(label) for label in _labels(self)]
 
 
-def _positions(lengths: Sequence[int]) -> np.ndarray:
+def _positions(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     import numpy as np
 
     sizes = np.asarray(lengths, dtype=np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,12 +15,13 @@ from training.packing import Row, pack_split
 from training.settings import TokenSettings
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
     from transformers import PreTrainedTokenizerBase
 
 Corpus = Literal["target", "replay"]
 CHUNK = 2_000
-"""Documents read and tokenized at one time."""
+"""Documents read and tokenized, or rows written, at one time."""
 
 
 def tokens_table(name: str) -> TableSpec:
@@ -72,7 +73,7 @@ class TokenizedDocument:
     corpus: Corpus
     document_id: str
     split: str
-    ids: Sequence[int]
+    ids: np.ndarray
     tokens: int
     words: int
 
@@ -106,6 +107,7 @@ def tokenize_documents(
         documents: columns ``document_id`` and ``text``.
         budget: tokens; ``None`` takes every document, 0 none.
     """
+    import numpy as np
     import polars as pl
 
     if budget == 0:
@@ -124,7 +126,7 @@ def tokenize_documents(
             ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
             whole = [*opening, *ids, *closing]
             kept = whole if budget is None else whole[: budget - used]
-            yield TokenizedDocument(corpus, document_id, split, kept, len(whole), len(text.split()))
+            yield TokenizedDocument(corpus, document_id, split, np.asarray(kept, dtype=np.int32), len(whole), len(text.split()))
             used += len(kept)
             if budget is not None and used >= budget:
                 return
@@ -178,10 +180,24 @@ def adaptation_rows(
     if not validation:
         raise TrainingError("clean_corpus holds no validation documents; raise its validation share, the report needs held-out text")
     return AdaptationRows(
-        train=list(pack_split((document.ids for document in mixed), settings.row_tokens)),
-        validation=list(pack_split((document.ids for document in validation), settings.row_tokens)),
+        train=_packed(mixed, settings.row_tokens),
+        validation=_packed(validation, settings.row_tokens),
         documents=sorted((*mixed, *validation), key=lambda document: (document.corpus, document.document_id)),
     )
+
+
+def _packed(documents: Iterable[TokenizedDocument], row_tokens: int) -> list[Row]:
+    """Packed rows, four bytes a token: lists of Python's integers would be nine times as large."""
+    import numpy as np
+
+    rows = pack_split((document.ids.tolist() for document in documents), row_tokens)
+    return [Row(np.asarray(row.input_ids, dtype=np.int32), np.asarray(row.document_lengths, dtype=np.int32)) for row in rows]
+
+
+def table_batches(rows: Sequence[Row], first: int = 0) -> Iterator[list[dict[str, object]]]:
+    """``table_rows`` of so many rows at a time."""
+    for start in range(0, len(rows), CHUNK):
+        yield [{**row, "row": start + index} for index, row in enumerate(table_rows(rows[start : start + CHUNK], first + start))]
 
 
 def table_rows(rows: Sequence[Row], first: int = 0) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from training.builds.inputs import text_frame
 from training.checkpoints import WANTED, check_length, load_tokenizer
 from training.recipes import load_parameter_count
 from training.settings import FolderBase, TokenSettings
-from training.tokens import DOCUMENTS, AdaptationRows, adaptation_rows, table_rows, tokens_table
+from training.tokens import DOCUMENTS, AdaptationRows, adaptation_rows, table_batches, tokens_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -87,8 +87,9 @@ def build_tokens(context: StageContext) -> StageReport:
         for name, tokenizer in tokenizers.items():
             made[name] = adaptation_rows(target, replay, tokenizer, settings, context.seed)
             with context.staging.table(tokens_table(name)) as table:
-                table.write(table_rows(made[name].train), "train")
-                table.write(table_rows(made[name].validation, len(made[name].train)), "validation")
+                for split, rows_of_split, first in (("train", made[name].train, 0), ("validation", made[name].validation, len(made[name].train))):
+                    for batch in table_batches(rows_of_split, first):
+                        table.write(batch, split)
             bar.update()
     rows = made["tokens"]
     with context.staging.table(DOCUMENTS) as table:
