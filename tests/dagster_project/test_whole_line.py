@@ -235,7 +235,9 @@ def test_commands_answer(built: Factory) -> None:
     assert shown.returncode == 0 and "snapshot[" in shown.stdout, shown.stderr
     assert "record is gone" not in shown.stdout and "warc crawl-data/" in shown.stdout and "setting corpus.web.decisions.rules (rules/" in shown.stdout
     wanted = built.home / "domains.txt"
-    wanted.write_text("quaderni-di-scuola.example\n", encoding="utf-8")
+    used = built.workplace.store.resolve("adaptation_tokens", ref="smoke").read("documents")
+    pages = built.workplace.store.resolve("clean_corpus", ref="smoke").read("text").join(used, on="document_id", how="semi")
+    wanted.write_text(f"{pages['registered_domain'][0]}\n", encoding="utf-8")
     erasing = call(built, "store", "erase", "--domains", str(wanted))
     assert erasing.returncode == 0 and "documents[" in erasing.stdout and "withdrawn" in erasing.stdout, erasing.stderr
     assert "model trained on them: adapted_model@" in erasing.stdout and "nothing was changed" in erasing.stdout
