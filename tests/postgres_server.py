@@ -39,9 +39,9 @@ def postgres_server() -> Iterator[PostgresServer]:
     user = _as_whom()
     if user is None and os.geteuid() == 0:
         pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
-    with tempfile.TemporaryDirectory(prefix="transumanza-postgres-") as folder:  # not below pytest's folders, which are their owner's alone
-        with _started(Path(folder), programs, user) as server:
-            yield server
+    # Not below pytest's folders, which are their owner's alone.
+    with tempfile.TemporaryDirectory(prefix="transumanza-postgres-") as folder, _started(Path(folder), programs, user) as server:
+        yield server
 
 
 @contextlib.contextmanager
