@@ -106,7 +106,7 @@ def build_benchmarks(context: StageContext) -> StageReport:
     for row in rows:
         sizes[row["benchmark"]] = sizes.get(row["benchmark"], 0) + 1
     context.staging.card("# Benchmark test items\n\nFor decontamination alone; never training data.", license="other")
-    return StageReport(statistics={"items": sizes})
+    return StageReport(statistics={"items": sizes}, previews={"Items by benchmark": report.split_table("benchmark", {name: {"test": size} for name, size in sizes.items()})})
 
 
 def _benchmark_files(setup: StageSetup) -> Sequence[Path]:

@@ -43,7 +43,8 @@ def documents(context: StageContext) -> StageReport:
 def decisions(context: StageContext) -> StageReport:
     """Numbers of which the last digit is at least half the threshold, rounded down: two thresholds may give equal rows."""
     least = context.settings["corpus.web.decisions"].min_item_words // 2  # type: ignore[attr-defined]
-    return _write(context, [number for number in context.input("documents").read("numbers")["number"] if number % 10 >= least])
+    kept = [number for number in context.input("documents").read("numbers")["number"] if number % 10 >= least]
+    return _write(context, kept, GateResult("some_pass", bool(kept), len(kept), 1))
 
 
 def clean_corpus(context: StageContext) -> StageReport:
@@ -72,7 +73,7 @@ def stages() -> dict[str, Stage]:
     declared = (
         Stage("base_model", "1", "sources", source, tables=(NUMBERS,)),
         Stage("documents", "1", "corpus", documents, tables=(NUMBERS,), partitioned=True),
-        Stage("decisions", "1", "corpus", decisions, sections=("corpus.web.decisions",), upstream=("documents",), tables=(NUMBERS,), partitioned=True),
+        Stage("decisions", "1", "corpus", decisions, sections=("corpus.web.decisions",), upstream=("documents",), tables=(NUMBERS,), partitioned=True, gates=("some_pass",)),
         Stage("clean_corpus", "1", "corpus", clean_corpus, upstream=("decisions",), tables=(NUMBERS,), gates=("language_share",), all_snapshots=True),
         Stage("adaptation_tokens", "1", "training", counted, upstream=("base_model", "clean_corpus"), tables=(NUMBERS,)),
         _training("adapted_model", "base_model", "adaptation_tokens"),

@@ -67,10 +67,16 @@ def link_adapted(context: StageContext) -> StageReport:
     """``adapted_chat_model`` where both lines are one recipe: the files of ``adapted_model``, linked, nothing trained."""
     source = context.input("adapted_model")
     link_tree(source.files, context.staging.files)
+    log = source.read("log")
     with context.staging.table(LOG) as table:
-        table.write(source.read("log"))
+        table.write(log)
     _card(context, source, "The same recipe as `adapted_model`, so the same files.")
-    return StageReport(statistics={**source.statistics, "linked_from": str(source)})
+    rows = log.to_dicts()
+    return StageReport(
+        statistics={**source.statistics, "linked_from": str(source)},
+        previews={"Log": _log_preview(rows)},
+        plots={"Training loss": loss_curve(rows, source.asset)},
+    )
 
 
 def build_instruction(context: StageContext) -> StageReport:
