@@ -148,7 +148,7 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         statistics["merging"] = merges.statistics()
     observations = {
         "tokens_per_second": round(fitted.tokens_per_second, 1),
-        "fitting_seconds": round(fitted.seconds, 1),
+        "fitting_seconds": round(fitted.seconds, 3),
         "resumed_at_step": fitted.resumed_at,
         "peak_memory_mb": outcome.peak_memory_mb,
         "micro_rows": fitted.micro_rows,

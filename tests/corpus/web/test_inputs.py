@@ -28,6 +28,7 @@ from foundation.sources.debian import DebianPackages
 from foundation.sources.downloads import Downloads, NotStaged
 from foundation.stages import StageContext, StageResult, StageSetup
 from foundation.store import Store
+from foundation.store.erased import NOTHING_ERASED
 from foundation.store.history import History
 
 DOCUMENTS = pl.DataFrame(
@@ -152,7 +153,7 @@ def test_index_rows_of_absent_files_take_no_draws(tmp_path: Path) -> None:
 
 def test_without_an_index_the_smallest_draws_are_kept(tmp_path: Path) -> None:
     _crawl(tmp_path, "only", range(60))
-    found = [response.url for response in replay._candidates(tmp_path, ReplaySettings(documents=2))]
+    found = [response.url for response in replay._candidates(tmp_path, ReplaySettings(documents=2), NOTHING_ERASED)]
     urls = [_capture(number).url for number in range(60)]
     assert found == sorted(urls, key=lambda url: hashlib.sha256(f"replay\x00{url}".encode()).hexdigest())[:20]
 
