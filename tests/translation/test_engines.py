@@ -75,6 +75,14 @@ def test_nllb_gets_its_language_tokens(converted: Path) -> None:
     assert opened.translate(["the cat sees the dog ."])[0].text == "".join(tokens[1:]).replace("▁", " ").strip()
     with pytest.raises(ValueError, match="eng_Latn and ita_Latn"):
         ConvertedModelSettings(path=converted, family="nllb")
+    with pytest.raises(EngineError, match="is an NLLB model, which needs .*source_language"):
+        converted_model.choice_of(ConvertedModelSettings(path=converted))
+    for name in ("source.spm", "target.spm"):
+        (converted / name).write_text("of another family")
+    both = converted_model.choice_of(ConvertedModelSettings(path=converted, family="nllb", source_language=one, target_language=other))
+    assert converted_model.open_model(both).tokens(["the cat sees the dog ."])[0][0] == tokens, "the profile's family counts, not what else is there"
+    for name in ("source.spm", "target.spm"):
+        (converted / name).unlink()
     with pytest.raises(EngineError, match="no token 'eng_Latn' in its source vocabulary"):
         converted_model.choice_of(ConvertedModelSettings(path=converted, family="nllb", source_language="eng_Latn", target_language="ita_Latn"))
 
