@@ -239,6 +239,13 @@ def test_a_question_without_an_answer_is_cut_for_that(translated: Any, identifie
     assert (result.kept[0]["cut_reasons"], dict(result.messages_cut)) == (["no_answer"], {"no_answer": 1})
 
 
+def test_a_chat_that_is_too_short_is_counted_for_that(translated: Any, identifier: LanguageIdentifier) -> None:
+    contents = [f"{QUESTION} And message {number} is here." for number in range(2)]
+    messages = [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(contents)]
+    result = judge_chats([{"id": "1", "messages": messages, **ORIGIN}], translated(italian, contents), judge(identifier), ChatsSettings(min_messages=4))
+    assert (result.quarantined[0]["reasons"], dict(result.reasons)) == (["too_short"], {"too_short": 1})
+
+
 def test_a_chat_whose_answer_repeats_the_question_only_in_translation(identifier: LanguageIdentifier) -> None:
     same = translate.TranslatedText("il gatto e il cane della una per con non sono questo")
     texts = {"Correct it: the cat are here": same, "the cat is here": same}
