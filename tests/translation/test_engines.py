@@ -75,7 +75,7 @@ def test_nllb_gets_its_language_tokens(converted: Path) -> None:
     assert opened.translate(["the cat sees the dog ."])[0].text == "".join(tokens[1:]).replace("▁", " ").strip()
     with pytest.raises(ValueError, match="eng_Latn and ita_Latn"):
         ConvertedModelSettings(path=converted, family="nllb")
-    with pytest.raises(EngineError, match="is an NLLB model, which needs .*source_language"):
+    with pytest.raises(EngineError, match=r"is an NLLB model, which needs .*source_language"):
         converted_model.choice_of(ConvertedModelSettings(path=converted))
     for name in ("source.spm", "target.spm"):
         (converted / name).write_text("of another family")
