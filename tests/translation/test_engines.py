@@ -207,8 +207,12 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
 
 
 def test_servers_without_log_probabilities_are_asked_without() -> None:
-    with server(lambda request: (400, {"error": "logprobs is not supported"}) if "logprobs" in request else completion("SÌ")) as (url, _):
-        found = engine(url)[0].translate(["yes"])[0]
+    with server(lambda request: (400, {"error": "logprobs is not supported"}) if "logprobs" in request else completion("SÌ")) as (url, requests):
+        opened, _ = engine(url)
+        found = opened.translate(["yes"])[0]
+        assert len(requests) == 2
+        opened.translate(["yes", "no"])
+        assert len(requests) == 4, "it is not asked for them again"
     assert (found.text, found.score) == ("SÌ", None)
 
 

@@ -15,6 +15,7 @@ from translation import translate
 from translation.contamination import benchmark_index
 from translation.engines.engine import EngineChoice, Translation, in_slices
 from translation.errors import EngineError
+from translation.protection import mask
 from translation.rows import Judge, Judged, judge_chats, judge_instructions
 from translation.settings import ChatsSettings, GateSettings
 from translation.translate import Translator, translate_texts
@@ -127,6 +128,23 @@ def test_lost_spans_leave_the_source_sentence(translated: Any) -> None:
     found = translated(FAULTS["invents marks"][0], [ANSWER])[ANSWER]
     assert "- Use `make all` for the build of the lake." in found.text.split("\n")
     assert found.spans_lost == 3, "an invented mark is never let through, with spans or without"
+
+
+@pytest.mark.parametrize(
+    ("source", "engine", "text"),
+    [
+        ("The non-`x` items.", "Gli elementi non XQ0Z.", "Gli elementi non `x`."),
+        ("One and (`y`) too.", "Uno e XQ0Z pure.", "Uno e `y` pure."),
+        ("One and (`y`) too.", "Uno e ( XQ0Z) pure.", "Uno e (`y`) pure."),
+        ("Click **OK.** Now.", "Clicca XQ0Z OK XQ1Z Adesso.", "Clicca **OK** Adesso."),
+        ("And (**bold**) too.", "E XQ0Z grassetto XQ1Z pure.", "E **grassetto** pure."),
+        ("A **part**ial word.", "Una parola XQ0Z parz XQ1Z iale.", "Una parola **parz**iale."),
+    ],
+)
+def test_spans_do_not_stick_to_words_that_they_did_not_stand_at(source: str, engine: str, text: str) -> None:
+    masked = mask(source)
+    assert masked.restore(engine) == text
+    assert masked.restore(masked.text) == source
 
 
 def test_a_second_form_of_mark_is_tried(translated: Any) -> None:

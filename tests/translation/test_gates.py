@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -128,6 +129,13 @@ def test_the_threshold_of_the_language_holds_for_the_likeliest_one_too() -> None
 )
 def test_numbers(source: str, translation: str, changed: int) -> None:
     assert numbers_changed(source, translation) == changed
+
+
+def test_thousands_of_changed_numbers_take_no_time() -> None:
+    lists = [" ".join(f"{number}.{digit}" for number in range(20_000)) for digit in (5, 7)]
+    clock = time.monotonic()
+    assert numbers_changed(*lists) == 20_000
+    assert time.monotonic() - clock < 30, "each with each would take ten minutes"
 
 
 def test_small_numbers_may_become_words_where_the_profile_says_so() -> None:
