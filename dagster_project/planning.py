@@ -25,7 +25,7 @@ from foundation.stages import Stage, config_of, setup_of
 from foundation.store import BuildRecord, NotPublished
 from training.settings import FitSettings, HubBase
 from training.speed import PEAK_TFLOPS, training_operations
-from translation.cost import translation_cost
+from translation.cost import translated_set_cost
 from translation.row_shards import Kind
 
 RATES = Path(__file__).with_name("rates.yaml")
@@ -100,8 +100,9 @@ def _translation(estimate: Estimate, quantities: Mapping[str, float], factory: F
         rows, characters = (float(source[0].statistics[name]) for name in ("rows", "characters"))
     elif factory.data.root is None:
         characters = rows * SAMPLE_CHARACTERS[kind]
-    cost = translation_cost(kind, rows, factory.loaded.profile.translation.engine, factory.data, characters)
-    return replace(estimate, core_hours=cost.core_hours, gpu_hours=cost.gpu_hours, basis=f"{rows:,.0f} {kind}: {cost.basis}")
+    costs = translated_set_cost(kind, rows, factory.loaded.profile.translation, factory.data, characters)
+    basis = f"{rows:,.0f} {kind}: {'; and back: '.join(cost.basis for cost in costs)}"
+    return replace(estimate, core_hours=sum(cost.core_hours for cost in costs), gpu_hours=sum(cost.gpu_hours for cost in costs), basis=basis)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from foundation.settings import load_yaml
 from foundation.sources.data import DataFolder
 from translation.engines.engine import EngineKind
 from translation.row_shards import Kind
-from translation.settings import DecodingSettings, EngineSettings
+from translation.settings import DecodingSettings, EngineSettings, TranslationSettings
 
 RATES = Path(__file__).with_name("rates.yaml")
 
@@ -47,6 +47,16 @@ def engine_kind(settings: EngineSettings, data: DataFolder) -> EngineKind:
     argos = settings.argos
     at_hand = argos.package is not None or argos.url is not None or argos.index is not None or bool(data.find("argos/*.argosmodel"))
     return "argos" if at_hand else "apertium"
+
+
+def translated_set_cost(kind: Kind, rows: float, settings: TranslationSettings, data: DataFolder, characters: float | None = None) -> tuple[TranslationCost, ...]:
+    """The cost of a translated set as ``translation_cost`` has it, and of its round trip where the profile asks for one."""
+    there = translation_cost(kind, rows, settings.engine, data, characters)
+    back = settings.gates.round_trip
+    if back is None:
+        return (there,)
+    size = rows * rates()["characters_per_row"][kind] if characters is None else characters
+    return there, translation_cost(kind, rows, back, data, size * rates()["output_characters_per_character"])
 
 
 def translation_cost(kind: Kind, rows: float, settings: EngineSettings, data: DataFolder, characters: float | None = None) -> TranslationCost:

@@ -14,18 +14,17 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 """Every reason a row can be rejected for, in the order in which they are reported."""
 
 
-def failed_gates(signals: Signals, settings: GateSettings, target: str, *, translating: bool = True) -> list[str]:
+def failed_gates(signals: Signals, settings: GateSettings, *, translating: bool = True) -> list[str]:
     """The reasons to reject a text, in the order of ``REASONS``; empty means keep.
 
     Args:
         signals: of one text, or the worst of several.
         settings: the thresholds.
-        target: the identification label of the target language.
         translating: whether the engine translates; the identity engine is not judged for its language.
     """
     failed = {
         "length_ratio": _outside(signals.length_ratio, settings.min_length_ratio, settings.max_length_ratio),
-        "language": translating and _wrong_language(signals, settings, target),
+        "language": translating and _outside(signals.language_score, settings.min_language_score),
         "untranslated": translating and _outside(signals.untranslated_share, 0, settings.max_untranslated_share),
         "source_copy": translating and signals.copied_words > settings.max_copied_words,
         "compression": _outside(signals.compression_ratio, settings.min_compression_ratio),
@@ -49,9 +48,3 @@ def failed_gates(signals: Signals, settings: GateSettings, target: str, *, trans
 
 def _outside(value: float | None, low: float, high: float = float("inf")) -> bool:
     return value is not None and not low <= value <= high
-
-
-def _wrong_language(signals: Signals, settings: GateSettings, target: str) -> bool:
-    if signals.language_score is None:
-        return False
-    return signals.language != target and signals.language_score < settings.min_language_score

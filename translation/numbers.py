@@ -25,9 +25,13 @@ def numbers_changed(source: str, translation: str, small: int = -1) -> int:
     before, after = _numbers(source, small), _numbers(translation, small)
     same = before & after
     before, after = before - same, after - same
+    by_value: dict[str, list[str]] = {}
+    for other in sorted(after):
+        for value in values(other):
+            by_value.setdefault(value, []).append(other)
     for number in sorted(before):
-        for other in sorted(after):
-            paired = min(before[number], after[other]) if values(number) & values(other) else 0
+        for other in sorted({other for value in values(number) for other in by_value.get(value, ())}):
+            paired = min(before[number], after[other])
             before[number] -= paired
             after[other] -= paired
     return max(before.total(), after.total())

@@ -12,13 +12,18 @@ from dataclasses import dataclass
 
 from translation.spans import inline_spans
 
-PROTECTOR_VERSION = "2"
-"""Changes whenever the same sentence may be masked otherwise."""
+PROTECTOR_VERSION = "3"
+"""Changes whenever the same sentence may be masked or put together otherwise."""
 
 Spans = tuple[tuple[int, int], ...]
 
 _GLUE = re.compile(r"[^\w\n]{1,3}")
 """What may stand between two spans that share one mark."""
+
+
+_EMPHASIS = "*_~"
+_SET_OFF = "_(\"'"
+"""Signs behind a span that its mark is set off from, as from letters and figures."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,14 @@ argostranslate turns into a space (its tokenizer.py)."""
 
 @dataclass(frozen=True)
 class Masked:
-    """A sentence with marks in place of its protected spans, and what puts them back."""
+    """A sentence with marks in place of its protected spans, and what puts them back.
+
+    ``beside``: the characters before and behind each span that its mark was set off from by a space; empty where it was not.
+    """
 
     text: str
     spans: tuple[str, ...]
-    padded: tuple[tuple[bool, bool], ...]
+    beside: tuple[tuple[str, str], ...]
     form: MarkForm
 
     def restore(self, translation: str) -> str | None:
@@ -53,10 +61,18 @@ class Masked:
 
         def put_back(match: re.Match[str]) -> str:
             number = int(match.group(2))
-            left, right = self.padded[number]
-            return ("" if left else match.group(1)) + self.spans[number] + ("" if right else match.group(3))
+            left, right = self.beside[number]
+            if not self.spans[number].strip(_EMPHASIS) and not (left and right):
+                return ("" if left else match.group(1)) + self.spans[number] + ("" if right else match.group(3))  # it belongs to the word that it stands at
+            before, after = translation[max(match.start() - 1, 0) : match.start()], translation[match.end() : match.end() + 1]
+            return (match.group(1) if _apart(left, before) else "") + self.spans[number] + (match.group(3) if _apart(right, after) else "")
 
         return self.form.pattern.sub(put_back, translation)
+
+
+def _apart(source: str, translation: str) -> bool:
+    """Whether a space beside a mark stays: it was the sentence's own, or the engine put the mark beside a word and not the sign that it was set off from."""
+    return not source or (translation.isalnum() and not source.isalnum())
 
 
 def protected_spans(text: str) -> Spans:
@@ -74,17 +90,17 @@ def mask(sentence: str, form: MarkForm = MARK_FORMS[0], spans: Spans | None = No
     """
     parts: list[str] = []
     masked: list[str] = []
-    padded: list[tuple[bool, bool]] = []
+    beside: list[tuple[str, str]] = []
     position = 0
     for start, end in joined(sentence, protected_spans(sentence) if spans is None else spans):
-        left = start > 0 and not sentence[start - 1].isspace()
-        right = end < len(sentence) and (sentence[end].isalnum() or sentence[end] in "_(\"'")
+        left = sentence[max(start - 1, 0) : start].strip()
+        right = sentence[end : end + 1] if sentence[end : end + 1].isalnum() or sentence[end : end + 1] in _SET_OFF else ""
         mark = form.template.format(len(masked))
         parts += [sentence[position:start], " " if left else "", mark, " " if right else ""]
         masked.append(sentence[start:end])
-        padded.append((left, right))
+        beside.append((left, right))
         position = end
-    return Masked("".join([*parts, sentence[position:]]), tuple(masked), tuple(padded), form)
+    return Masked("".join([*parts, sentence[position:]]), tuple(masked), tuple(beside), form)
 
 
 def joined(sentence: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

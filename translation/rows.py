@@ -31,6 +31,8 @@ IN_PARTS = "in_parts"
 """Flag of rows with a sentence that was translated in parts, around its protected spans: whole in content, perhaps not in grammar."""
 SOURCE_KEPT = "source_kept"
 """Flag of rows with a sentence that stayed in the source language, since the engine lost its protected spans or could not take it."""
+TOO_SHORT = "too_short"
+"""Why a chat is in quarantine that fails no gate: fewer messages up to its last answer than ``ChatsSettings.min_messages``."""
 NO_ANSWER = "no_answer"
 """Why messages behind the last answer are cut where nothing failed."""
 
@@ -52,7 +54,7 @@ class Judge:
 
     def reasons(self, signals: Signals, overlaps: Sequence[str]) -> list[str]:
         """Why a text is rejected; empty means keep."""
-        failed = failed_gates(signals, self.settings, self.target, translating=self.choice.kind != "identity")
+        failed = failed_gates(signals, self.settings, translating=self.choice.kind != "identity")
         return [*failed, *(["benchmark_overlap"] if overlaps and self.settings.drop_benchmark_overlap else [])]
 
     def provenance(self, texts: Sequence[TranslatedText], flags: Sequence[str], overlaps: Sequence[str]) -> Row:
@@ -114,18 +116,18 @@ def _judge_chat(
         "source_messages": list(messages[:end]),
         **_origin(row),
         **judge.provenance(texts[:end], flags, sorted({name for found in overlaps[:end] for name in found})),
-        **asdict(worst(signals[:end])),
+        **asdict(worst(signals[:end], judge.settings)),
     }
-    if first_bad < len(messages):
-        result.reasons.update(failed[first_bad])
+    reasons = failed[first_bad] if first_bad < len(messages) else [] if kept else [TOO_SHORT]
+    result.reasons.update(reasons)
     if kept:
         cut = len(messages) - left
-        why = (failed[first_bad] if first_bad < len(messages) else [NO_ANSWER]) if cut else []
+        why = (reasons or [NO_ANSWER]) if cut else []
         result.cut += cut > 0
         result.messages_cut.update(dict.fromkeys(why, cut))
         result.kept.append({**base, "messages_cut": cut, "cut_reasons": why})
     else:
-        result.quarantined.append({**base, "reasons": failed[first_bad] if first_bad < len(messages) else ["too_short"]})
+        result.quarantined.append({**base, "reasons": reasons})
 
 
 def _message_signals(messages: Sequence[Mapping[str, str]], texts: Sequence[TranslatedText], judge: Judge) -> list[Signals]:
@@ -175,7 +177,7 @@ def judge_instructions(rows: Sequence[Row], translations: Mapping[str, Translate
 def _instruction_signals(row: Row, texts: Mapping[str, TranslatedText], judge: Judge) -> Signals:
     given = "context" if row["context"] else "instruction"
     return replace(
-        worst([judge.signals(row[name], texts[name]) for name in FIELDS if row[name]]),
+        worst([judge.signals(row[name], texts[name]) for name in FIELDS if row[name]], judge.settings),
         answer_in_context=answer_in_context(row["context"], row["response"], texts["context"].text, texts["response"].text),
         input_equals_output=answer_equals_input(row[given], row["response"], texts[given].text, texts["response"].text),
     )

@@ -210,6 +210,19 @@ class ApertiumSettings(Settings):
     )
 
 
+class NumberMarks(Settings):
+    """The marks in numbers of the target language; the defaults are those of English, and leave numbers as they are."""
+
+    decimal: Literal[".", ","] = Field(".", description="Before the fraction.")
+    thousands: Literal[",", ".", "'", "’", "\u00a0", "\u202f"] = Field(",", description="Between groups of three figures.")
+
+    @model_validator(mode="after")
+    def _apart(self) -> NumberMarks:
+        if self.decimal == self.thousands:
+            raise ValueError(f"quantities.decimal and quantities.thousands are both {self.decimal!r}; a number needs two marks that can be told apart")
+        return self
+
+
 class EngineSettings(Settings):
     """Which engine translates."""
 
@@ -226,6 +239,9 @@ class EngineSettings(Settings):
     max_sentence_characters: int = Field(600, ge=80, description="Longer sentences are cut at clauses: about 150 tokens, below the engine's 256.")
     max_sentence_tokens: int = Field(
         180, ge=16, description="Sentences of more tokens of the engine are cut at clauses until they fit: a translation a third longer stays below max_output_tokens (256)."
+    )
+    quantities: NumberMarks = Field(
+        NumberMarks(), description="Marks in numbers with a unit or currency ('3.5 kg'), which are kept from the engine; the language file gives them."
     )
     argos: ArgosSettings = ArgosSettings()
     ctranslate2: ConvertedModelSettings = ConvertedModelSettings()

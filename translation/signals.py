@@ -91,22 +91,23 @@ def measure(
     )
 
 
-def worst(signals: Sequence[Signals]) -> Signals:
-    """The worst value of each signal over several texts; the language is that of the text with the lowest score."""
+def worst(signals: Sequence[Signals], settings: GateSettings) -> Signals:
+    """The worst value of each signal over several texts: it fails a gate where one of them does. The language is that of the text with the lowest score."""
     if not signals:
         return Signals()
     values = {field.name: [value for item in signals if (value := getattr(item, field.name)) is not None] for field in fields(Signals)}
-    found = {name: _WORST[name](of_all) if of_all else None for name, of_all in values.items() if name != "language"}
+    found = {name: _WORST[name](of_all) if of_all else None for name, of_all in values.items() if name in _WORST}
+    ratios = values["length_ratio"]
     scored = [item for item in signals if item.language_score is not None]
-    return Signals(**found, language=min(scored, key=lambda item: item.language_score or 0.0).language if scored else None)  # type: ignore[arg-type]
+    return Signals(**found, length_ratio=_farthest(ratios, settings) if ratios else None, language=min(scored, key=lambda item: item.language_score or 0.0).language if scored else None)  # type: ignore[arg-type]
 
 
-def _farthest(ratios: Sequence[float]) -> float:
-    return max(ratios, key=lambda ratio: (max(ratio, 1 / max(ratio, 1e-9)), ratio))
+def _farthest(ratios: Sequence[float], settings: GateSettings) -> float:
+    """The ratio that is nearest to its threshold, or furthest beyond it: the two are not each other's inverse."""
+    return max(ratios, key=lambda ratio: (max(ratio / settings.max_length_ratio, settings.min_length_ratio / max(ratio, 1e-9)), ratio))
 
 
 _WORST: dict[str, Callable[..., float | None]] = {
-    "length_ratio": _farthest,
     **dict.fromkeys(("language_score", "compression_ratio", "min_score", "round_trip_chrf", "answer_in_context"), min),
     **dict.fromkeys(("untranslated_share", "copied_words", "repetition", "input_equals_output"), max),
     **dict.fromkeys(("numbers_changed", "urls_changed", "code_changed", "placeholders_changed", "spans_lost"), sum),
@@ -145,7 +146,7 @@ def answer_in_context(source_context: str, source_answer: str, context: str, ans
     Words, not the whole answer: translated apart, an answer has other articles than in its sentence.
     """
     quoted = source_answer.strip(" .").lower()
-    if not quoted or quoted not in source_context.lower():
+    if not quoted or not re.search(rf"(?<!\w){re.escape(quoted)}(?!\w)", source_context.lower()):
         return None
     words = [word.lower() for word in _WORD.findall(answer)]
     held = {word.lower() for word in _WORD.findall(context)}

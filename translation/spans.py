@@ -26,8 +26,9 @@ _UNITS = (
 )
 """Units of measure by their international signs; those of one letter read as words."""
 
-_NUMBER = r"[-+−]?\d++(?:[.,]\d++)*+"
-_QUANTITY = rf"(?:[-+−]?(?:US|A|C)?[$€£¥₹][ ]?\d++(?:[.,]\d++)*+(?:[kKMB]\b)?|{_NUMBER}[ \u00a0\u202f]?(?:[%‰€£¥]|°[ ]?[CF]?(?!\w)|(?:{_UNITS})(?![\w/²³])))"
+_FIGURES = r"\d++(?:[.,]\d++|['’\u00a0\u202f]\d{3}(?!\d))*+"
+_NUMBER = rf"[-+−]?{_FIGURES}"
+_QUANTITY = rf"(?:[-+−]?(?:US|A|C)?[$€£¥₹][ ]?{_FIGURES}(?:[kKMB]\b)?|{_NUMBER}[ \u00a0\u202f]?(?:[%‰€£¥]|°[ ]?[CF]?(?!\w)|(?:{_UNITS})(?![\w/²³])))"
 
 _SPANS = re.compile(
     rf"""

@@ -61,7 +61,7 @@ def _translation_stage(
 ) -> Stage:
     return Stage(
         asset=asset,
-        version="4",
+        version="5",
         group="translation",
         build=build,
         sections=(_ENGINE, section, _GATES, _IDENTIFICATION, _SENTENCES),

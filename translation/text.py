@@ -5,7 +5,7 @@ from __future__ import annotations
 from foundation.language.sentences import SentenceSettings
 from foundation.stages import StageSetup
 from translation.sections import back_choice, engine_choice, section
-from translation.settings import EngineSettings, GateSettings
+from translation.settings import EngineSettings, GateSettings, NumberMarks
 from translation.translate import Translator, translate_texts
 
 
@@ -21,7 +21,9 @@ def translator_of(setup: StageSetup) -> Translator:
     """
     engine, sentences = section(setup, "translation.engine", EngineSettings), section(setup, "language.source_sentences", SentenceSettings)
     cache = setup.cache if engine.cache else None
-    return Translator(engine_choice(setup), sentences, engine.max_sentence_characters, cache, engine.max_sentence_tokens)
+    choice = engine_choice(setup)
+    marks = NumberMarks() if choice.kind == "identity" else engine.quantities  # what is not translated stays as it was
+    return Translator(choice, sentences, engine.max_sentence_characters, cache, engine.max_sentence_tokens, marks)
 
 
 def back_translator_of(setup: StageSetup) -> Translator | None:

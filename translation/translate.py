@@ -17,7 +17,9 @@ from translation.cache import TranslationCache
 from translation.engines.choice import open_engine
 from translation.engines.engine import EngineChoice
 from translation.protection import PROTECTOR_VERSION, unprotected
+from translation.quantities import with_marks
 from translation.segmentation import SEGMENTER_VERSION, Piece, segment
+from translation.settings import NumberMarks
 
 TEXT_RULES = f"sentences {SPLITTER_VERSION}, segmentation {SEGMENTER_VERSION}, protection {PROTECTOR_VERSION}"
 """Versions of what decides which sentences reach an engine."""
@@ -49,13 +51,14 @@ class TranslatedText:
 
 @dataclass(frozen=True)
 class Translator:
-    """How texts are translated: the engine, the rules of segmentation, and where translations are kept (null: nowhere)."""
+    """How texts are translated: the engine, the rules of segmentation, where translations are kept (None: nowhere), the marks of quantities."""
 
     choice: EngineChoice
     sentences: SentenceSettings
     max_sentence_characters: int = 600
     cache: Path | None = None
     max_sentence_tokens: int = 180
+    quantities: NumberMarks = field(default_factory=NumberMarks)
 
 
 def translate_texts(texts: Sequence[str], translator: Translator, effort: Effort | None = None) -> list[TranslatedText]:
@@ -69,7 +72,7 @@ def translate_texts(texts: Sequence[str], translator: Translator, effort: Effort
     Raises:
         EngineError: the engine cannot be used or broke its contract.
     """
-    segmented = {text: segment(text, translator.sentences, translator.max_sentence_characters) for text in sorted(set(texts))}
+    segmented = {text: segment(with_marks(text, translator.quantities), translator.sentences, translator.max_sentence_characters) for text in sorted(set(texts))}
     sentences = {piece for pieces in segmented.values() for piece in pieces if piece.sentence}
     cache = TranslationCache(translator.cache, translator.choice) if translator.cache is not None and sentences else None
     try:

@@ -44,6 +44,7 @@ class ChatServer:
 
         self.address = url.rstrip("/") + "/chat/completions"
         self._wait = wait
+        self._has_logprobs = True  # until it says otherwise
         key = os.environ.get(key_variable)
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._client = httpx.Client(headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=timeout_s, limits=limits)
@@ -77,6 +78,8 @@ class ChatServer:
         import httpx
 
         pause = _FIRST_WAIT_S
+        if not self._has_logprobs:
+            request = _without_logprobs(request)
         for attempt in range(RETRIES + 1):
             try:
                 response = self._client.post(self.address, json=request)
@@ -86,7 +89,7 @@ class ChatServer:
                 if response.status_code == 200:
                     return self._json(response)
                 if response.status_code == 400 and "logprobs" in request and "logprob" in response.text:
-                    request = {name: value for name, value in request.items() if name != "logprobs"}  # not every server has them
+                    self._has_logprobs, request = False, _without_logprobs(request)  # not every server has them
                     continue
                 reason, asked = f"status {response.status_code}: {response.text[:200]}", response.headers.get("retry-after")
                 if response.status_code not in _SERVER_IS_BUSY:
@@ -101,6 +104,10 @@ class ChatServer:
             return response.json()
         except ValueError as error:
             raise ServerError(f"{self.address} answered with something that is not JSON: {response.text[:200]!r}; is it an OpenAI-compatible server?") from error
+
+
+def _without_logprobs(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in request.items() if name != "logprobs"}
 
 
 def without_credentials(url: str) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from dagster_project.diagnosis import Finding, diagnose
 from dagster_project.factory import Factory
-from dagster_project.planning import RATES, crawl_plans, estimates, not_counted
+from dagster_project.planning import RATES, Estimate, crawl_plans, estimates, not_counted
 from dagster_project.profile import load_profile
 from foundation.errors import TransumanzaError
 from foundation.execution import compiled
@@ -41,6 +41,16 @@ def test_more_tokens_cost_more(tmp_path: Path) -> None:
         return next(row.core_hours for row in estimates(factory) if row.asset == "adapted_model")
 
     assert hours("training.tokens.token_budget=57000") == pytest.approx(2 * hours("training.tokens.token_budget=28500"))
+
+
+def test_round_trips_are_in_the_plan(tmp_path: Path) -> None:
+    def planned(*overrides: str) -> Estimate:
+        factory = Factory(load_profile("demo", list(overrides)), tmp_path, DataFolder(None), offline=True)
+        return next(row for row in estimates(factory) if row.asset == "translated_chats")
+
+    once, twice = planned(), planned("translation.gates.round_trip={engine: openai}")
+    assert twice.core_hours > once.core_hours > 0
+    assert "and back" in twice.basis and "by openai" in twice.basis and "and back" not in once.basis
 
 
 def test_plan_of_a_crawl_weighs_both_ways(tmp_path: Path) -> None:

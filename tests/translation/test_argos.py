@@ -148,5 +148,31 @@ def test_other_archives_are_refused(tmp_path: Path, toy_package: Path, monkeypat
     clipped = tmp_path / "clipped"
     clipped.write_bytes(toy_package.read_bytes()[:5000])
     refused(clipped, "not a whole ZIP")
+    with zipfile.ZipFile(tmp_path / "damaged", "w", zipfile.ZIP_DEFLATED) as opened_archive:
+        opened_archive.writestr("a/metadata.json", "metadata " * 500)
+    data = bytearray((tmp_path / "damaged").read_bytes())
+    data[45:55] = b"\xff" * 10
+    (tmp_path / "damaged").write_bytes(data)
+    refused(tmp_path / "damaged", "not a whole ZIP")
+    refused(archive(tmp_path / "tangled", ("a/x", ""), ("a/x/y", "")), "not a whole ZIP")
     monkeypatch.setattr(argos_package, "MAX_UNPACKED_BYTES", 1000)
     refused(toy_package, "unpacks to")
+
+
+def test_two_processes_may_unpack_at_a_time(toy_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one is done between the look into the cache and the rename."""
+    extract = argos_package._extract
+
+    def extract_twice(package: Path, target: Path) -> None:
+        extract(package, target)
+        extract(package, tmp_path / "engines/argos" / file_sha256(toy_package))
+
+    monkeypatch.setattr(argos_package, "_extract", extract_twice)
+    found = argos_package.unpack(toy_package, tmp_path, "en", "it")
+    assert [path.name for path in (tmp_path / "engines/argos").iterdir()] == [found.sha256], "nothing is left over"
+
+
+def test_a_package_without_a_prefix_has_none(tmp_path: Path) -> None:
+    metadata = {"from_code": "en", "to_code": "it", "package_version": "1", "target_prefix": None}
+    members = (("a/metadata.json", json.dumps(metadata)), ("a/model/model.bin", ""), ("a/sentencepiece.model", ""))
+    assert argos_package.unpack(archive(tmp_path / "x.argosmodel", *members), tmp_path, "en", "it").target_prefix == ""

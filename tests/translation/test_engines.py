@@ -75,6 +75,14 @@ def test_nllb_gets_its_language_tokens(converted: Path) -> None:
     assert opened.translate(["the cat sees the dog ."])[0].text == "".join(tokens[1:]).replace("▁", " ").strip()
     with pytest.raises(ValueError, match="eng_Latn and ita_Latn"):
         ConvertedModelSettings(path=converted, family="nllb")
+    with pytest.raises(EngineError, match=r"is an NLLB model, which needs .*source_language"):
+        converted_model.choice_of(ConvertedModelSettings(path=converted))
+    for name in ("source.spm", "target.spm"):
+        (converted / name).write_text("of another family")
+    both = converted_model.choice_of(ConvertedModelSettings(path=converted, family="nllb", source_language=one, target_language=other))
+    assert converted_model.open_model(both).tokens(["the cat sees the dog ."])[0][0] == tokens, "the profile's family counts, not what else is there"
+    for name in ("source.spm", "target.spm"):
+        (converted / name).unlink()
     with pytest.raises(EngineError, match="no token 'eng_Latn' in its source vocabulary"):
         converted_model.choice_of(ConvertedModelSettings(path=converted, family="nllb", source_language="eng_Latn", target_language="ita_Latn"))
 
@@ -199,8 +207,12 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
 
 
 def test_servers_without_log_probabilities_are_asked_without() -> None:
-    with server(lambda request: (400, {"error": "logprobs is not supported"}) if "logprobs" in request else completion("SÌ")) as (url, _):
-        found = engine(url)[0].translate(["yes"])[0]
+    with server(lambda request: (400, {"error": "logprobs is not supported"}) if "logprobs" in request else completion("SÌ")) as (url, requests):
+        opened, _ = engine(url)
+        found = opened.translate(["yes"])[0]
+        assert len(requests) == 2
+        opened.translate(["yes", "no"])
+        assert len(requests) == 4, "it is not asked for them again"
     assert (found.text, found.score) == ("SÌ", None)
 
 

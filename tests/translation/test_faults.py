@@ -15,6 +15,7 @@ from translation import translate
 from translation.contamination import benchmark_index
 from translation.engines.engine import EngineChoice, Translation, in_slices
 from translation.errors import EngineError
+from translation.protection import mask
 from translation.rows import Judge, Judged, judge_chats, judge_instructions
 from translation.settings import ChatsSettings, GateSettings
 from translation.translate import Translator, translate_texts
@@ -129,6 +130,23 @@ def test_lost_spans_leave_the_source_sentence(translated: Any) -> None:
     assert found.spans_lost == 3, "an invented mark is never let through, with spans or without"
 
 
+@pytest.mark.parametrize(
+    ("source", "engine", "text"),
+    [
+        ("The non-`x` items.", "Gli elementi non XQ0Z.", "Gli elementi non `x`."),
+        ("One and (`y`) too.", "Uno e XQ0Z pure.", "Uno e `y` pure."),
+        ("One and (`y`) too.", "Uno e ( XQ0Z) pure.", "Uno e (`y`) pure."),
+        ("Click **OK.** Now.", "Clicca XQ0Z OK XQ1Z Adesso.", "Clicca **OK** Adesso."),
+        ("And (**bold**) too.", "E XQ0Z grassetto XQ1Z pure.", "E **grassetto** pure."),
+        ("A **part**ial word.", "Una parola XQ0Z parz XQ1Z iale.", "Una parola **parz**iale."),
+    ],
+)
+def test_spans_do_not_stick_to_words_that_they_did_not_stand_at(source: str, engine: str, text: str) -> None:
+    masked = mask(source)
+    assert masked.restore(engine) == text
+    assert masked.restore(masked.text) == source
+
+
 def test_a_second_form_of_mark_is_tried(translated: Any) -> None:
     eats_names = translated(lambda s: Translation(re.sub(r"XQ\d+Z", "", italian(s).text)), [ANSWER])[ANSWER]
     assert (eats_names.spans_lost, eats_names.in_parts) == (0, 0)
@@ -237,6 +255,13 @@ def test_a_question_without_an_answer_is_cut_for_that(translated: Any, identifie
     messages = [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(contents)]
     result = judge_chats([{"id": "1", "messages": messages, **ORIGIN}], translated(italian, contents), judge(identifier), ChatsSettings())
     assert (result.kept[0]["cut_reasons"], dict(result.messages_cut)) == (["no_answer"], {"no_answer": 1})
+
+
+def test_a_chat_that_is_too_short_is_counted_for_that(translated: Any, identifier: LanguageIdentifier) -> None:
+    contents = [f"{QUESTION} And message {number} is here." for number in range(2)]
+    messages = [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(contents)]
+    result = judge_chats([{"id": "1", "messages": messages, **ORIGIN}], translated(italian, contents), judge(identifier), ChatsSettings(min_messages=4))
+    assert (result.quarantined[0]["reasons"], dict(result.reasons)) == (["too_short"], {"too_short": 1})
 
 
 def test_a_chat_whose_answer_repeats_the_question_only_in_translation(identifier: LanguageIdentifier) -> None:

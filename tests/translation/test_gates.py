@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -49,17 +50,17 @@ def test_every_gate_has_its_edges_here() -> None:
 @pytest.mark.parametrize("reason", EDGES)
 def test_gates_at_their_thresholds(reason: str) -> None:
     inside, outside = (replace(GOOD, **changes) for changes in EDGES[reason])
-    assert failed_gates(inside, SETTINGS, "it") == []
-    assert failed_gates(outside, SETTINGS, "it") == [reason]
+    assert failed_gates(inside, SETTINGS) == []
+    assert failed_gates(outside, SETTINGS) == [reason]
 
 
 def test_the_upper_length_and_engines_that_do_not_translate() -> None:
-    assert failed_gates(replace(GOOD, length_ratio=1.8), SETTINGS, "it") == []
-    assert failed_gates(replace(GOOD, length_ratio=1.801), SETTINGS, "it") == ["length_ratio"]
+    assert failed_gates(replace(GOOD, length_ratio=1.8), SETTINGS) == []
+    assert failed_gates(replace(GOOD, length_ratio=1.801), SETTINGS) == ["length_ratio"]
     copied = replace(GOOD, language="en", language_score=0.0, untranslated_share=1.0, copied_words=50)
-    assert failed_gates(copied, SETTINGS, "it") == ["language", "untranslated", "source_copy"]
-    assert failed_gates(copied, SETTINGS, "it", translating=False) == []
-    assert failed_gates(Signals(), SETTINGS, "it") == [], "what cannot be measured rejects nothing"
+    assert failed_gates(copied, SETTINGS) == ["language", "untranslated", "source_copy"]
+    assert failed_gates(copied, SETTINGS, translating=False) == []
+    assert failed_gates(Signals(), SETTINGS) == [], "what cannot be measured rejects nothing"
 
 
 def test_all_thresholds_are_settings() -> None:
@@ -69,17 +70,37 @@ def test_all_thresholds_are_settings() -> None:
         min_score=-99, min_round_trip_chrf=0, min_answer_in_context=0, drop_input_equals_output=False,
     )  # fmt: skip
     for _, outside in EDGES.values():
-        assert failed_gates(replace(GOOD, **outside), loose, "it") == []
+        assert failed_gates(replace(GOOD, **outside), loose) == []
 
 
 def test_the_worst_of_several() -> None:
     one = Signals(0.5, "en", 0.2, 0.1, 3, 0.5, 1, 1, min_score=-1.0, input_equals_output=True)
     other = Signals(1.5, "it", 0.9, None, 1, 0.4, 2, 2, min_score=None)
-    found = worst([one, other])
+    found = worst([one, other], SETTINGS)
     assert (found.length_ratio, found.language, found.language_score, found.untranslated_share, found.copied_words) == (0.5, "en", 0.2, 0.1, 3)
     assert (found.compression_ratio, found.repetition, found.numbers_changed, found.min_score, found.input_equals_output) == (0.4, 2, 3, -1.0, True)
-    assert worst([]) == Signals()
-    assert worst([other]) == other
+    assert worst([], SETTINGS) == Signals()
+    assert worst([other], SETTINGS) == other
+
+
+def test_a_text_that_fails_is_never_hidden_by_one_that_passes() -> None:
+    """1.7 is farther from 1 than 0.59 is, and passes; so does a text in a little Italian beside one in English."""
+    for one, other in (({"length_ratio": 1.7}, {"length_ratio": 0.59}), ({"language_score": 0.55}, {"language": "en", "language_score": 0.49})):
+        passes, fails = replace(GOOD, **one), replace(GOOD, **other)
+        assert not failed_gates(passes, SETTINGS)
+        assert failed_gates(worst([passes, fails], SETTINGS), SETTINGS) == failed_gates(fails, SETTINGS) != []
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1), st.sampled_from(["it", "en"])), min_size=1))
+def test_the_worst_fails_what_any_fails(values: list[tuple[float, float, str]]) -> None:
+    several = [replace(GOOD, length_ratio=ratio, language_score=score, language=language) for ratio, score, language in values]
+    assert set(failed_gates(worst(several, SETTINGS), SETTINGS)) == {reason for signals in several for reason in failed_gates(signals, SETTINGS)}
+
+
+def test_the_threshold_of_the_language_holds_for_the_likeliest_one_too() -> None:
+    strict = SETTINGS.model_copy(update={"min_language_score": 0.8})
+    assert failed_gates(replace(GOOD, language_score=0.79), strict) == ["language"]
+    assert failed_gates(replace(GOOD, language_score=0.8), strict) == []
 
 
 @pytest.mark.parametrize(
@@ -110,6 +131,13 @@ def test_numbers(source: str, translation: str, changed: int) -> None:
     assert numbers_changed(source, translation) == changed
 
 
+def test_thousands_of_changed_numbers_take_no_time() -> None:
+    lists = [" ".join(f"{number}.{digit}" for number in range(20_000)) for digit in (5, 7)]
+    clock = time.monotonic()
+    assert numbers_changed(*lists) == 20_000
+    assert time.monotonic() - clock < 30, "each with each would take ten minutes"
+
+
 def test_small_numbers_may_become_words_where_the_profile_says_so() -> None:
     assert numbers_changed("5 men and 12 boats", "cinque uomini e 12 barche", small=10) == 0
     assert numbers_changed("5 men and 12 boats", "cinque uomini e dodici barche", small=10) == 1
@@ -126,7 +154,7 @@ def test_a_number_written_in_either_way_is_the_same(whole: int, fraction: int) -
 def test_the_account_of_a_text(identifier: LanguageIdentifier) -> None:
     source = "Use `a b` at https://x.org for {name}.\n\n- one is here\n- two is here"
     kept = measure(source, TranslatedText("Usa `a b` su https://x.org per {name}.\n\n- uno è qui\n- due è qui"), identifier, "it", SETTINGS)
-    assert failed_gates(replace(kept, language="it"), SETTINGS, "it") == []
+    assert failed_gates(replace(kept, language="it"), SETTINGS) == []
     damaged = measure(source, TranslatedText("Usa `a  b` su https://x.org/ per {nome}.\n- uno è qui - due è qui"), identifier, "it", SETTINGS)
     found = (damaged.urls_changed, damaged.code_changed, damaged.placeholders_changed, damaged.lines_changed, damaged.paragraphs_changed, damaged.list_items_changed)
     assert found == (1, 1, 1, 1, 1, 1)
@@ -137,6 +165,8 @@ def test_answers_in_their_context() -> None:
     assert answer_in_context("The red cat sleeps.", "Red cat.", "Il gatto rosso dorme.", "micio rosso") == 0.5
     assert answer_in_context("The red cat sleeps.", "blue dog", "Il gatto rosso dorme.", "cane blu") is None
     assert answer_in_context("", "", "", "") is None
+    assert answer_in_context("It is not known.", "No", "Non si sa.", "Sì") is None, "a part of a word is no quotation"
+    assert answer_in_context("It costs (about) $5.", "$5", "Costa (circa) 5 $.", "5 $") == 1.0
 
 
 def test_round_trips_and_repetition(identifier: LanguageIdentifier) -> None:

@@ -170,6 +170,12 @@ def test_what_is_left_out_is_counted(build: Any, tmp_path: Path) -> None:
     assert {"refusal", "mojibake"} & statistics(kept)["dropped"].keys() == set()
 
 
+def test_questions_without_an_answer_are_missing_at_the_end(build: Any, tmp_path: Path) -> None:
+    write(tmp_path / "chat/ultrachat/a.jsonl", {"data": [*EXCHANGE, "And then?"]})
+    (row,) = rows(build("chats", tmp_path))
+    assert (row["messages_cut"], row["cut_before"], row["changes"]) == (1, None, ["unanswered_question"])
+
+
 def test_tasks_bound_to_their_language_are_set_aside(build: Any, tmp_path: Path) -> None:
     write(
         tmp_path / "dolly/databricks-dolly-15k.jsonl",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from foundation.sources.data import DataFolder
-from translation.cost import engine_kind, rates, translation_cost
-from translation.settings import ArgosSettings, EngineSettings
+from translation.cost import engine_kind, rates, translated_set_cost, translation_cost
+from translation.settings import ArgosSettings, EngineSettings, GateSettings, TranslationSettings
 
 NONE = DataFolder(None)
 
@@ -33,3 +33,12 @@ def test_costs_follow_the_rates() -> None:
     unknown = translation_cost("instructions", 10, EngineSettings(engine="openai"), NONE)
     assert not unknown.known and "nobody knows" in unknown.basis
     assert translation_cost("instructions", 10, EngineSettings(engine="identity"), NONE).core_hours < translation_cost("instructions", 10, EngineSettings(), NONE).core_hours
+
+
+def test_a_round_trip_costs_as_much_again() -> None:
+    forward = EngineSettings(engine="argos", argos=ArgosSettings(compute_type="int8"))
+    assert translated_set_cost("chats", 100, TranslationSettings(engine=forward), NONE) == (translation_cost("chats", 100, forward, NONE),)
+    for characters in (None, 50_000):
+        there, back = translated_set_cost("chats", 100, TranslationSettings(engine=forward, gates=GateSettings(round_trip=forward)), NONE, characters)
+        assert there == translation_cost("chats", 100, forward, NONE, characters)
+        assert there.core_hours < back.core_hours < 1.3 * there.core_hours, "Italian is longer"

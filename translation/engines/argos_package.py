@@ -13,6 +13,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,16 +33,6 @@ class ArgosPackage:
     name: str
     sha256: str
     target_prefix: str
-
-    @property
-    def model(self) -> Path:
-        """The CTranslate2 model."""
-        return self.folder / "model"
-
-    @property
-    def tokenizer(self) -> Path:
-        """The SentencePiece model of both languages."""
-        return self.folder / "sentencepiece.model"
 
 
 def fetched(sha256: str, url: str | None, index: str | None, pair: tuple[str, str], downloads: Downloads) -> Path:
@@ -99,8 +90,9 @@ def unpack(archive: Path, cache: Path, source_code: str, target_code: str, sha25
         try:
             _extract(archive, part)
             part.rename(folder)
-        except FileExistsError:
-            pass  # another process was faster
+        except OSError:
+            if not folder.is_dir():  # another process was not faster: a real fault
+                raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return _described(archive, next(path for path in folder.iterdir() if path.is_dir()), found, source_code, target_code)
@@ -143,7 +135,7 @@ def _extract(archive: Path, target: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(member) as source, path.open("wb") as sink:
                     _copy(archive, source, sink, member)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise EngineError(f"{archive} is not a whole ZIP archive ({error}); get the .argosmodel file again") from error
 
 
@@ -170,4 +162,4 @@ def _described(archive: Path, folder: Path, sha256: str, source_code: str, targe
     if missing:
         hint = "; packages with bpe.model are not supported" if (folder / "bpe.model").is_file() else ""
         raise EngineError(f"{archive} lacks {missing}{hint}")
-    return ArgosPackage(folder, f"argos-{pair[0]}_{pair[1]} {version}", sha256, str(metadata.get("target_prefix", "")))
+    return ArgosPackage(folder, f"argos-{pair[0]}_{pair[1]} {version}", sha256, str(metadata.get("target_prefix") or ""))

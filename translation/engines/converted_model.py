@@ -51,6 +51,10 @@ def choice_of(settings: ConvertedModelSettings) -> EngineChoice:
     digest = _folder_sha256(folder)
     if settings.sha256 is not None and settings.sha256 != digest:
         raise EngineError(f"{folder} has sha256 {digest}, and {settings.sha256} is pinned")
+    if family == "nllb" and not (settings.source_language and settings.target_language):
+        raise EngineError(
+            f"{folder} is an NLLB model, which needs translation.engine.ctranslate2.source_language and target_language, such as eng_Latn and ita_Latn"
+        )
     before, after, prefix = _affixes(folder, family, settings)
     for token, side in ((before, "source"), (after, "source"), (prefix, "target")):
         if token and token not in _vocabulary(folder, side):
@@ -62,7 +66,7 @@ def choice_of(settings: ConvertedModelSettings) -> EngineChoice:
         deterministic=settings.exact,
         independent=settings.exact,
         location=str(folder),
-        run_parameters=settings.running(),
+        run_parameters=(*settings.running(), ("family", family)),
     )
 
 
@@ -73,8 +77,9 @@ def open_model(choice: EngineChoice) -> TransformerModel:
         EngineError: its files cannot be used.
     """
     folder = Path(choice.location)
-    layout = _LAYOUTS[_family(folder)]
-    decoding = Decoding.of({**dict(choice.parameters), **dict(choice.run_parameters)})
+    parameters = {**dict(choice.parameters), **dict(choice.run_parameters)}
+    layout = _LAYOUTS[str(parameters["family"])]
+    decoding = Decoding.of(parameters)
     return TransformerModel(choice.package, folder, folder / layout.source, folder / layout.target, decoding)
 
 

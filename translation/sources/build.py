@@ -49,7 +49,7 @@ def source_stages() -> tuple[Stage, ...]:
 def _stage(kind: Kind, description: str) -> Stage:
     return Stage(
         asset=f"source_{kind}",
-        version="2",
+        version="3",
         group="sources",
         build=functools.partial(build_source, kind=kind),
         sections=(_SOURCES, _CLEANING, _TASKS, _SENTENCES),

@@ -71,7 +71,7 @@ def chat_outcome(chat: Chat, cleaner: Cleaner, max_characters: int | None) -> Ou
     if stop is not None and (end == begin or not cleaner.settings.cut_chats):
         return Dropped(stop) if isinstance(stop, str) else SetAside(_chat_content(messages, chat), stop)
     before = stop if stop is None or isinstance(stop, str) else stop.kind
-    more = {"changes": sorted(changes), "messages_cut": len(messages) - end, "cut_before": before}
+    more = {"changes": sorted(changes), "messages_cut": len(chat.messages) - end, "cut_before": before}
     return Kept(_chat_content(kept, chat), more)
 
 
