@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.store.builds import hardware
 from training.adapters.lora import model_with_adapter, save_adapter
 from training.adapters.merging import check_saved, merge_adapter
 from training.base import ORIGIN
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 class Outcome:
     """What a recipe did; validation losses are in nats per token, of the model in training, before and after.
 
-    ``curve``: bits per byte on a slice of the validation rows by steps done; empty without validation rows.
+    ``curve``: bits per byte on a slice of the validation rows by steps done; empty without validation rows. ``hardware``: of the machine
+    that trained, which a build that follows a job need not share.
     """
 
     fitted: Fitted
@@ -49,6 +51,7 @@ class Outcome:
     validation_before: float | None
     validation_after: float | None
     peak_memory_mb: int
+    hardware: Mapping[str, Any]
     curve: Sequence[Mapping[str, Any]] = ()
 
 
@@ -142,7 +145,7 @@ def _fit(model: PreTrainedModel | PeftModel, job: Job, settings: FitSettings) ->
     )  # fmt: skip
     after = mean_loss(model, job.validation, settings, pad, loss)
     points = curve.points if curve is not None else ()
-    return Outcome(fitted, load_parameter_count(job.base), before, after, memory_mb(device_of(settings.device)), points)
+    return Outcome(fitted, load_parameter_count(job.base), before, after, memory_mb(device_of(settings.device)), hardware(), points)
 
 
 def _curve(

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from foundation.store.builds import hardware
 from training.errors import LossDiverged, Stopped, TrainingError
 from training.packing import Row
 from training.recipes import Job
@@ -89,6 +90,7 @@ def test_six_steps_are_three_a_kill_and_three(tiny: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "killed" / "made").exists()
     resumed = run_training(killed, QLORA, APART)
     assert resumed.fitted.resumed_at == 3
+    assert resumed.hardware == hardware(), "as the process that trained saw it"
     assert list(resumed.fitted.log) == list(expected.fitted.log)
     assert same(adapter(tmp_path / "killed"), adapter(tmp_path / "whole"))
     assert (resumed.validation_before, resumed.validation_after) == (expected.validation_before, expected.validation_after)

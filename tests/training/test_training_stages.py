@@ -13,6 +13,7 @@ from foundation.language.settings import LanguageSettings
 from foundation.sources.data import DataFolder
 from foundation.stages import Stage, StageResult, Workplace
 from foundation.store import Store
+from foundation.store.builds import hardware
 from training.errors import CheckpointError, TrainingError
 from training.preview import preview_rows
 from training.report import before_after, bits_per_byte_table
@@ -141,6 +142,7 @@ def assert_the_record_is_whole(result: StageResult, base: StageResult) -> None:
     assert record.statistics["tokens"] == log["tokens"].max() > 0 and record.statistics["targets"] == log["targets"].sum() > 0
     assert {"torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors"} <= set(record.environment["packages"])
     assert {"python", "cpus", "gpus", "machine", "memory_gib"} <= set(record.environment)
+    assert record.observations["hardware"] == hardware()
     assert record.observations["fitting_seconds"] > 0 and record.observations["peak_memory_mb"] > 0
 
 

@@ -153,6 +153,7 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         "peak_memory_mb": outcome.peak_memory_mb,
         "micro_rows": fitted.micro_rows,
         "model_flops_utilization": None if fitted.mfu is None else round(fitted.mfu, 4),
+        "hardware": dict(outcome.hardware),
         "runner": cast(RunningSettings, context.settings["training.running"]).runner,
         **({"held_out_curve": list(outcome.curve)} if outcome.curve else {}),
     }
