@@ -68,6 +68,7 @@ class HeldOutCurve:
         self._points = {step: value for step, value in self._points.items() if step < done}  # a run that goes on takes these steps again
         self._points[done] = round(self._nats() / math.log(2) / self._size, 4)
         if self._writes:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             part = self._path.with_suffix(".part")
             part.write_text(json.dumps(self.points), encoding="utf-8")
             part.replace(self._path)
