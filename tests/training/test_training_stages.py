@@ -188,3 +188,15 @@ def test_rows_longer_than_the_model_are_refused_before_anything_is_trained(
         stage_runner(graph, sections(settings, language), name)
     with pytest.raises(CheckpointError, match=r"training.tokens.row_tokens is 2000 tokens, and the model in .* reads at most 1024"):
         stage_runner(graph, sections(settings, language), "adaptation_tokens")
+
+
+def test_examples_longer_than_the_model_are_refused_before_anything_is_trained(
+    stage_runner: Callable[..., StageResult], upstream: tuple[Stage, ...], language: LanguageSettings
+) -> None:
+    settings = TrainingSettings.model_validate({**SETTINGS, **{name: {"steps": 1, "max_tokens": 2000} for name in ("instruction", "chat", "evalita")}})
+    graph = (*upstream, *stages(settings))
+    for name in LINE[:6] + LINE[7:12]:
+        stage_runner(graph, sections(settings, language), name)
+    for name in ("instruction", "chat", "evalita"):
+        with pytest.raises(CheckpointError, match=rf"training.{name}.max_tokens is 2000 tokens, and the model in .* reads at most 1024"):
+            stage_runner(graph, sections(settings, language), f"{name}_model")
