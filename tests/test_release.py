@@ -24,6 +24,7 @@ from foundation.release.repository import CHECKSUMS, NOT_FOR_RELEASE, changed_fi
 from foundation.settings import PROFILES_ROOT, content_of
 from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
+from training.comparison import COMPARISON
 from training.compute import compute_table
 
 LANGUAGE = LanguageSettings.model_validate(yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8")))
@@ -140,12 +141,6 @@ def test_the_three_instruction_sets(stage_runner: Callable[..., Any]) -> None:
 
 # -- models -------------------------------------------------------------------------------------------------------------
 
-COMPARISON = TableSpec(
-    "comparison",
-    pa.schema([("model", pa.string()), ("measure", pa.string()), ("set", pa.string()), ("value", pa.float64())]),
-    key=("model", "measure", "set"),
-    decimals={"value": 4},
-)
 BITS = TableSpec("bits_per_byte", pa.schema([("model", pa.string()), ("text", pa.string()), ("bits_per_byte", pa.float64())]), key=("model", "text"), decimals={"bits_per_byte": 4})
 
 
@@ -184,7 +179,9 @@ def model_graph(base_licence: str | None, checkpoint: Path, data_licences: list[
 
     def comparison(context: StageContext) -> StageReport:
         with context.staging.table(COMPARISON) as table:
-            table.write([{"model": "adapted_model", "measure": "bits per byte", "set": "italian", "value": 0.91234}])
+            for version, present, value in (("before", False, 0.95678), ("now", True, 0.91234)):
+                row = {"model": "adapted_model", "form": "export", "version": version, "measure": "bits_per_byte", "set": "italian", "present": present, "value": value}
+                table.write([{**row, **dict.fromkeys(("low", "high", "base_value", "difference_percent")), "same_text": True}])
         return StageReport()
 
     def bits(context: StageContext) -> StageReport:
@@ -234,7 +231,7 @@ def test_models_are_linked_described_and_open(stage_runner: Callable[..., Any], 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     assert model.config.vocab_size == 4 and tokenizer("ciao mondo")["input_ids"] == [2, 3]
     card = (folder / "README.md").read_text(encoding="utf-8")
-    for words in ("somebody else",):
+    for words in ("somebody else", "0.9568"):  # the second is the score of an earlier version
         assert words not in card
     for words in ("Llama 2 is licensed under", "non-commercial use only", "0.9123", "steps: 12", "base_model", "rows without a known licence"):
         assert words in card, words
@@ -294,14 +291,14 @@ def test_cards_tell_hours_and_energy_only_where_power_is_declared(stage_runner: 
     assert "| chat_model | 0.5 | 1,200 |" in card and "| adapted_model | 0.25 | 600 |" in card and said in card
 
 
-def test_hours_of_a_resumed_run_are_said_to_be_part_of_it() -> None:
+def test_hours_of_a_resumed_run_are_said_to_be_the_least() -> None:
     def run(asset: str, observations: dict[str, Any]) -> Ancestor:
         record = SimpleNamespace(observations=observations, statistics={}, environment={"cpus": 8, "cpu": "x", "gpus": []})
         return Ancestor(SimpleNamespace(asset=asset, partition=None), record)  # type: ignore[arg-type]
 
     gpus = {"gpus": ["H100", "H100"]}
     table = compute_table([run("a", {"fitting_seconds": 3600, "resumed_at_step": 20, "hardware": gpus}), run("b", {"seconds": 9})], 1000)
-    assert "| a | 1 (from step 20 on) |  | 2 × H100 |" in table and "| b" not in table
+    assert "| a | 1 (resumed at step 20) |  | 2 × H100 |" in table and "| b" not in table
     assert "1 hours of training at least, since a run was resumed; 1 kWh" in table
     assert "not known" in compute_table([], 1000)
 

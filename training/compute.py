@@ -11,8 +11,8 @@ from foundation.release.ancestry import Ancestor
 def compute_table(ancestors: Sequence[Ancestor], power_watts: float | None) -> str:
     """A Markdown table of the training runs behind a model, the latest first, and their sum.
 
-    Hours are those of fitting, not of merging and measuring. Energy is hours times the mean power that the profile
-    declares; without it nothing is estimated.
+    Hours are those of fitting, not of merging and measuring; of a run that was killed, steps that had to be taken again count once.
+    Energy is hours times the mean power that the profile declares; without it nothing is estimated.
     """
     runs = [ancestor for ancestor in ancestors if ancestor.record is not None and "fitting_seconds" in ancestor.record.observations]
     if not runs:
@@ -25,7 +25,7 @@ def compute_table(ancestors: Sequence[Ancestor], power_watts: float | None) -> s
         hours = float(seen["fitting_seconds"]) / 3600
         total += hours
         partial = partial or bool(seen.get("resumed_at_step"))
-        mark = f" (from step {seen['resumed_at_step']} on)" if seen.get("resumed_at_step") else ""
+        mark = f" (resumed at step {seen['resumed_at_step']})" if seen.get("resumed_at_step") else ""
         tokens = run.record.statistics.get("tokens")
         machine = machine_of(seen.get("hardware") or run.record.environment)
         lines.append(f"| {run.name} | {hours:.3g}{mark} | {'' if tokens is None else f'{tokens:,}'} | {machine} |")

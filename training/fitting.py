@@ -22,7 +22,7 @@ from training.errors import LossDiverged, Stopped, TrainingError
 from training.loss import objective
 from training.packing import Row, collate
 from training.running.ranks import Ranks, current_ranks
-from training.running.saved_state import load_state, random_state, save_state, set_random_state
+from training.running.saved_state import RandomState, Reached, load_state, random_state, save_state, set_random_state
 from training.settings import FitSettings
 from training.speed import Workload, memory_mb, peak_flops, workload_of
 
@@ -42,7 +42,8 @@ LOSS_WINDOW = 20
 class Fitted:
     """What a run did. ``log`` has one entry per step: step, tokens seen, targets, loss, learning rate, gradient norm.
 
-    ``seconds`` and ``mfu`` are of the steps that this process ran; ``micro_rows`` are those that memory sufficed for.
+    ``seconds`` and ``mfu`` are of all steps in the log, whichever process ran them; looks at held-out text, and steps that a kill undid,
+    are not counted. ``micro_rows`` are those that memory sufficed for.
     """
 
     log: Sequence[Mapping[str, Any]]
@@ -55,9 +56,8 @@ class Fitted:
 
     @property
     def tokens_per_second(self) -> float:
-        """Speed of the steps that this process ran."""
-        before = self.log[self.resumed_at - 1]["tokens"] if self.resumed_at else 0
-        return (self.tokens - before) / max(self.seconds, 1e-9)
+        """Mean speed of all steps."""
+        return self.tokens / max(self.seconds, 1e-9)
 
     def final_loss(self, steps: int = 5) -> float:
         """Mean loss of the last steps."""
@@ -80,6 +80,13 @@ class _Run:
     work: Path
     micro_rows: int
     log: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    operations: float = 0.0
+
+    def save(self, random: RandomState) -> None:
+        """Write a checkpoint of the steps in the log."""
+        reached = Reached(len(self.log), self.log, self.seconds, self.operations)
+        save_state(self.work, reached, self.trained, self.optimizer, self.ranks, random=random)
 
 
 def learning_rate(settings: FitSettings, step: int, steps: int) -> float:
@@ -147,7 +154,6 @@ def fit(
         LossDiverged: a loss that is not finite, or far above those before; the state before that step is saved.
         Stopped: ``stop`` said so.
     """
-    import torch
 
     ranks = current_ranks()
     if not rows:
@@ -162,11 +168,11 @@ def fit(
         loss or objective(model, settings.loss_chunk_tokens), trained, optimizer, settings, ranks, loss is not None, pad_token, device, work, micro
     )
     steps = step_count(settings, len(rows))
-    start, run.log = load_state(work, trained, optimizer, ranks)
+    reached = load_state(work, trained, optimizer, ranks)
+    start, run.log, run.seconds, run.operations = reached.step, [dict(entry) for entry in reached.log], reached.seconds, reached.operations
     _look(look, model, start)
     _prepare(model, settings)
     workload, peak = workload_of(model, full=settings.method == "full"), peak_flops(device) * ranks.size
-    clock, operations, aside = time.monotonic(), 0.0, 0.0
     with progress(steps, "fitting", "step") as bar:
         bar.update(start)
         for step in range(start, min(steps, stop_after or steps)):
@@ -174,40 +180,39 @@ def fit(
             places = step_places(len(rows), step, settings.rows_per_step, seed)
             chosen = [rows[place] for place in places]
             entry = _step(run, chosen, places, step, steps)
-            operations += workload.of(chosen, entry["targets"])
+            done = step + 1
+            seconds = time.monotonic() - began
+            run.seconds += seconds
+            run.operations += workload.of(chosen, entry["targets"])
             bar.set_postfix_str(f"loss {entry['loss']:.3f}", refresh=False)
             bar.update()
             if watch is not None and ranks.first:
-                watch(_speed(run, workload, peak, chosen, time.monotonic() - began, steps))
-            done = step + 1
-            aside += _look(look, model, done)
+                watch(_speed(run, workload, peak, chosen, seconds, steps))
+            _look(look, model, done)
             stopping = ranks.sums(float(stop()))[0] > 0
             if done < steps and (done % settings.checkpoint_steps == 0 or done == stop_after or stopping):
-                save_state(work, done, run.log, trained, optimizer, ranks, random=random_state())
+                began = time.monotonic()
+                run.save(random_state())
+                run.seconds += time.monotonic() - began
                 if stopping:
                     raise Stopped(f"stopped on request after step {done} of {steps}, with a checkpoint; the same build goes on from there")
     model.eval()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    seconds = time.monotonic() - clock - aside
     return Fitted(
         log=run.log,
         tokens=run.log[-1]["tokens"],
-        seconds=seconds,
+        seconds=run.seconds,
         resumed_at=start,
         trainable=sum(parameter.numel() for parameter in trained.values()),
         micro_rows=run.micro_rows,
-        mfu=operations / (seconds * peak) if operations else None,
+        mfu=run.operations / (run.seconds * peak) if run.operations else None,
     )
 
 
-def _look(look: Callable[[int], object] | None, model: Any, done: int) -> float:
-    """Let the caller look at the model; the seconds that took, which are none of the training's."""
-    began = time.monotonic()
+def _look(look: Callable[[int], object] | None, model: Any, done: int) -> None:
+    """Let the caller look at the model."""
     if look is not None:
         look(done)
         model.train()
-    return time.monotonic() - began
 
 
 def _prepare(model: Any, settings: FitSettings) -> None:
@@ -313,7 +318,7 @@ def _check(run: _Run, loss: float, norm: float, places: Sequence[int], step: int
     if finite and loss <= level + (rise or 0.0):
         return
     run.optimizer.zero_grad(set_to_none=True)
-    save_state(run.work, step, run.log, run.trained, run.optimizer, run.ranks, random=before)
+    run.save(before)
     how = "lower the learning rate or compute in float32" if not finite else "set max_loss_rise to null or higher to go on, or lower the learning rate to begin anew"
     against = "" if not finite else f" (median of the {LOSS_WINDOW} steps before: {level:.3f})"
     raise LossDiverged(

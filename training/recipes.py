@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.store.builds import hardware
+from training.adapters.choice import MergeChoice, Merging, publish_merge
 from training.adapters.lora import model_with_adapter, save_adapter
 from training.adapters.merging import check_saved, merge_adapter
 from training.base import ORIGIN
@@ -28,7 +30,7 @@ from training.loss import causal_model, objective, target_count
 from training.packing import Row, collate
 from training.running.ranks import current_ranks
 from training.running.sharding import release, sharded_objective, whole_weights
-from training.settings import FitSettings
+from training.settings import FitSettings, MergingSettings
 from training.speed import memory_mb
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 class Outcome:
     """What a recipe did; validation losses are in nats per token, of the model in training, before and after.
 
-    ``curve``: bits per byte on a slice of the validation rows by steps done; empty without validation rows.
+    ``curve``: bits per byte on a slice of the validation rows by steps done; empty without validation rows. ``hardware``: of the machine
+    that trained, which a build that follows a job need not share. ``merges``: how the merges measured, where the job has them judged.
     """
 
     fitted: Fitted
@@ -49,7 +52,17 @@ class Outcome:
     validation_before: float | None
     validation_after: float | None
     peak_memory_mb: int
+    hardware: Mapping[str, Any]
     curve: Sequence[Mapping[str, Any]] = ()
+    merges: MergeChoice | None = None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How the merges of an adapter are judged: on which held-out passages, and how much worse than the adapter they may be."""
+
+    texts: Sequence[str]
+    limits: MergingSettings
 
 
 @dataclass(frozen=True)
@@ -57,8 +70,9 @@ class Job:
     """What a recipe works on.
 
     ``base`` is a checkpoint folder and ``base_name`` its stable id; results go below ``output`` (``adapter``,
-    ``merged``); ``template`` is the chat template of the result, ``None`` keeps the base's; ``work`` survives a kill. ``sharded``:
-    the weights are shared out over the processes (FSDP); ``stop`` and ``watch``: see ``fit``.
+    ``merged``); ``template`` is the chat template of the result, ``None`` keeps the base's; ``work`` survives a kill. ``judging``: how
+    an adapter's merges are chosen among, ``None`` takes the settings' unseen. ``sharded``: the weights are shared out over the processes
+    (FSDP); ``stop`` and ``watch``: see ``fit``.
     """
 
     base: Path
@@ -70,6 +84,7 @@ class Job:
     progress: Progress
     validation: Sequence[Row] = ()
     template: str | None = None
+    judging: Judging | None = None
     sharded: bool = False
     stop: Callable[[], bool] = lambda: False
     watch: Watch | None = None
@@ -91,7 +106,7 @@ def train(job: Job, settings: FitSettings) -> Outcome:
 
 
 def train_adapter(job: Job, settings: FitSettings) -> Outcome:
-    """QLoRA or LoRA: an adapter over the base in NF4 or in 16 bits, then a merge into full 16-bit weights."""
+    """QLoRA or LoRA: an adapter over the base in NF4 or in 16 bits, then the merges into full 16-bit weights, and a choice among them."""
     with torch_threads(settings.threads):
         model = model_with_adapter(job.base, settings, device_of(settings.device), seed=job.seed)
         outcome = _fit(model, job, settings)
@@ -99,9 +114,21 @@ def train_adapter(job: Job, settings: FitSettings) -> Outcome:
             save_adapter(model, job.output / "adapter", job.base_name)
             del model
             gc.collect()
-            merge_adapter(job.base, job.output / "adapter", job.output / "merged", settings.merge, template=job.template)
+            outcome = replace(outcome, merges=_merge(job, settings))
             _keep_origin(job)
     return outcome
+
+
+def _merge(job: Job, settings: FitSettings) -> MergeChoice | None:
+    """Leave merged weights in ``merged``: those of the choice, where there is one, or the settings' merge."""
+    adapter, merged = job.output / "adapter", job.output / "merged"
+    if job.judging is None:
+        merge_adapter(job.base, adapter, merged, settings.merge, template=job.template)
+        return None
+    texts, limits = job.judging.texts, job.judging.limits
+    merging = Merging(job.base, adapter, quantized=settings.method == "qlora", template=job.template)
+    with job.progress((1 + len(merging.targets)) * len(texts), "measuring merges", "text") as bar:
+        return publish_merge(merging, merged, job.work, texts, limits, settings.merge, device_of(settings.device), bar)
 
 
 def train_full(job: Job, settings: FitSettings) -> Outcome:
@@ -142,7 +169,7 @@ def _fit(model: PreTrainedModel | PeftModel, job: Job, settings: FitSettings) ->
     )  # fmt: skip
     after = mean_loss(model, job.validation, settings, pad, loss)
     points = curve.points if curve is not None else ()
-    return Outcome(fitted, load_parameter_count(job.base), before, after, memory_mb(device_of(settings.device)), points)
+    return Outcome(fitted, load_parameter_count(job.base), before, after, memory_mb(device_of(settings.device)), hardware(), points)
 
 
 def _curve(
@@ -201,5 +228,5 @@ def load_parameter_count(folder: Path) -> int:
 
 def _keep_origin(job: Job) -> None:
     """What the base is, and its licence, goes on with the weights made of it."""
-    if (job.base / ORIGIN).is_file():
+    if (job.base / ORIGIN).is_file() and (job.output / "merged").is_dir():
         shutil.copyfile(job.base / ORIGIN, job.output / "merged" / ORIGIN)

@@ -97,6 +97,8 @@ def named_as_asked(settings: RepositorySettings, prefix: str) -> bool:
 
 def _scores(title: str, version: PublishedVersion, table: str, asset: str) -> str:
     frame = version.read(table).filter(pl.col("model") == asset)
+    if "present" in frame.columns:  # earlier versions are beside the present one in the comparison, and none of this card's
+        frame = frame.filter("present").drop("present")
     if frame.is_empty():
         return f"### {title}\n\nNo rows for this model."
     columns = [name for name in frame.columns if name != "model"]
@@ -226,7 +228,7 @@ def stages(settings: ReleaseSettings) -> tuple[Stage, ...]:
     return (
         Stage(
             asset="model_release",
-            version="2",
+            version="3",
             group="release",
             build=build_model_release,
             sections=("release.models", "language"),

@@ -113,11 +113,12 @@ def _asked_folder(
 
 
 def _model_folder(factory: Factory, model: str) -> Path:
-    """A published model's merged weights, or the folder of that name."""
+    """A published model's checkpoint, or the folder of that name."""
+    from training.builds.merges import checkpoint_of
+
     if model in factory.stages:
         workplace = factory.workplace
-        files = workplace.store.resolve(model, ref=workplace.profile, allow_failed_gates=list(factory.stages)).files
-        return files / "merged" if (files / "merged").is_dir() else files
+        return checkpoint_of(workplace.store.resolve(model, ref=workplace.profile, allow_failed_gates=list(factory.stages)))
     if not Path(model).is_dir():
         raise TransumanzaError(f"--model: {model!r} is neither a model asset of the profile nor a folder; name one that holds config.json and safetensors")
     return Path(model).resolve()

@@ -102,13 +102,13 @@ def _published(factory: Factory, asset: str) -> PublishedVersion | None:
 
 def _local(factory: Factory, model: str, name: str | None = None) -> LocalModel:
     from foundation.sources.downloads import Downloads
+    from training.builds.merges import checkpoint_of
     from training.evaluation.subjects import LocalModel, local_model
 
     if model in factory.stages:
         workplace = factory.workplace
         version = workplace.store.resolve(model, ref=workplace.profile, allow_failed_gates=list(factory.stages))
-        merged = version.files / "merged"
-        return LocalModel(name or model, str(version), merged if merged.is_dir() else version.files)
+        return LocalModel(name or model, str(version), checkpoint_of(version))
     found = local_model(model, Downloads(factory.workplace.cache, factory.offline))
     return found if name is None else LocalModel(name, found.source, found.folder)
 

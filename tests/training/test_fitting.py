@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from training.packing import Batch, Row, collate
 from training.running.ranks import Ranks
 from training.running.saved_state import CHECKPOINT, REPLACED
 from training.settings import AdaptationSettings, FitSettings
-from training.speed import workload_of
+from training.speed import peak_flops, workload_of
 
 SETTINGS = AdaptationSettings.model_validate(
     {"steps": 6, "warmup_steps": 2, "rows_per_step": 2, "checkpoint_steps": 100, "learning_rate": 1e-2, "lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
@@ -57,6 +58,29 @@ def test_three_steps_and_three_more_equal_six(tiny: Path, tmp_path: Path, optimi
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert all(tensor.dtype == torch.float32 for tensor in found.values())
     assert not list(tmp_path.rglob("*.pt")) and (tmp_path / "killed" / CHECKPOINT / "state.safetensors").is_file()
+
+
+def test_seconds_and_utilization_are_of_the_whole_run(tiny: Path, tmp_path: Path) -> None:
+    """Of a run that went on, not of its last process alone: cards tell hours and energy by them."""
+    run(tiny, tmp_path, SETTINGS, stop_after=3)
+    state = tmp_path / CHECKPOINT / "state.json"
+    saved = json.loads(state.read_text())
+    assert 0 < saved["seconds"] < 600 and saved["operations"] > 0
+    state.write_text(json.dumps({**saved, "seconds": 1000.0}))
+    resumed, _ = run(tiny, tmp_path, SETTINGS)
+    assert 1000 < resumed.seconds < 1600
+    assert resumed.tokens_per_second == resumed.tokens / resumed.seconds
+    assert resumed.mfu is not None
+    ratio = resumed.mfu * resumed.seconds / (saved["operations"] / peak_flops(torch.device("cpu")))
+    assert ratio == pytest.approx(2), "three steps before, three after"
+
+
+def test_a_checkpoint_of_another_sharing_is_told(tiny: Path, tmp_path: Path) -> None:
+    run(tiny, tmp_path, SETTINGS, stop_after=3)
+    state = tmp_path / CHECKPOINT / "state.json"
+    state.write_text(state.read_text().replace('"sharded": false', '"sharded": true'))
+    with pytest.raises(TrainingError, match=r"checkpoint holds weights that were shared out over the processes \(fsdp\); set training.running.sharding back"):
+        run(tiny, tmp_path, SETTINGS)
 
 
 def test_a_kill_between_two_renames_loses_no_checkpoint(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tests.training.test_training_stages import SETTINGS, sections
 from training.adapters.choice import MergeChoice, Merging, publish_merge
 from training.adapters.merging import MergeTarget, merge_adapter
 from training.bits_per_byte import measure
-from training.builds.merges import merged_weights
+from training.builds.merges import checkpoint_of, merged_weights
 from training.checkpoints import load_model, load_tokenizer
 from training.errors import MergeError
 from training.settings import MergingSettings, TrainingSettings
@@ -66,9 +66,10 @@ def test_a_merge_that_fails_gives_way_to_the_best_and_it_is_said(
     best = figures.best
     worse = next(target for target in TARGETS if target != best)
     limit = (figures.worse_percent(best) + figures.worse_percent(worse)) / 2
-    merge_adapter(tiny, adapter, tmp_path / "merged", worse)  # what the training run left
+    choice = publish(tiny, adapter, tmp_path, limit, worse)
     with caplog.at_level(logging.WARNING):
-        choice = publish(tiny, adapter, tmp_path, limit, worse)
+        choice.say()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["merged"], "the other merge is cleared away"
     assert choice.chosen == best and choice.gate().passed and choice.statistics()["published"] == best
     assert f"Not the profile's merge ({worse})" in caplog.text and f"{choice.merges[worse]:.4f}" in caplog.text
     assert f"Not the profile's merge ({worse})" in choice.table()
@@ -110,5 +111,7 @@ def test_a_build_without_a_merge_keeps_the_adapter_and_stops_the_line(
     assert "No merged weights" in made.previews["Merging"]
     with pytest.raises(MergeError, match="no merge of its adapter passed"):
         merged_weights(made.published)
+    with pytest.raises(MergeError, match="no merge of its adapter passed"):
+        checkpoint_of(made.published)  # what `train evaluate` and `train answers` ask for
     with pytest.raises(GateFailed, match=r"merge_keeps_quality.*every merge is too much worse"):
         stage_runner(graph, sections(settings, language), "instruction_model")

@@ -16,14 +16,17 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from foundation.store.builds import hardware
+from tests.training.conftest import SENTENCES
+from training.base import origin_of
 from training.errors import LossDiverged, Stopped, TrainingError
 from training.packing import Row
-from training.recipes import Job
+from training.recipes import Job, Judging
 from training.row_files import RowFile, write_rows
 from training.running.launching import carry_out
 from training.running.orders import Order, write_order
 from training.running.runners import run_training
-from training.settings import AdaptationSettings, FitSettings, RunningSettings
+from training.settings import AdaptationSettings, FitSettings, MergingSettings, RunningSettings
 
 ROWS = [Row([(7 * row + 3 * place) % 200 + 3 for place in range(96)], [40, 56]) for row in range(5)]
 QLORA = AdaptationSettings.model_validate(
@@ -89,12 +92,32 @@ def test_six_steps_are_three_a_kill_and_three(tiny: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "killed" / "made").exists()
     resumed = run_training(killed, QLORA, APART)
     assert resumed.fitted.resumed_at == 3
+    assert resumed.hardware == hardware(), "as the process that trained saw it"
     assert list(resumed.fitted.log) == list(expected.fitted.log)
     assert same(adapter(tmp_path / "killed"), adapter(tmp_path / "whole"))
     assert (resumed.validation_before, resumed.validation_after) == (expected.validation_before, expected.validation_after)
     # The outcome stays until the work folder goes: a starter that died before publishing takes it as it is.
     again = run_training(replace(killed, output=tmp_path / "again"), QLORA, APART)
     assert again == resumed and same(load_file(tmp_path / "again" / "adapter" / "adapter_model.safetensors"), adapter(tmp_path / "whole"))
+
+
+def test_merges_are_measured_where_the_adapter_is_trained(tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In the process that trains, never in the one that follows it, which may be a login node; the origin goes with whatever is published."""
+    settings = QLORA.model_copy(update={"steps": 2})
+    judged = Judging(SENTENCES, MergingSettings(max_worse_percent=1000, window_tokens=64))
+    here = run_training(job(tiny, tmp_path / "here", judging=judged), settings, HERE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.adapters.choice.measure", None)
+        patch.setattr("training.recipes.publish_merge", None)
+        apart = run_training(job(tiny, tmp_path / "apart", judging=judged), settings, APART)
+    assert here.merges is not None and apart.merges == here.merges and here.merges.chosen == "base16"
+    limit = (here.merges.worse_percent("base16") + here.merges.worse_percent("dequantized")) / 2
+    other = next(target for target in here.merges.merges if target != here.merges.best)
+    strict = Judging(SENTENCES, MergingSettings(max_worse_percent=limit, window_tokens=64))
+    with caplog.at_level("WARNING"):
+        chosen = run_training(job(tiny, tmp_path / "other", judging=strict), settings.model_copy(update={"merge": other}), APART).merges
+    assert chosen is not None and chosen.chosen == here.merges.best and f"Not the profile's merge ({other})" in caplog.text
+    assert origin_of(tmp_path / "other" / "made" / "merged") == origin_of(tiny)
 
 
 def test_progress_reaches_the_bar_and_tensorboard(tiny: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from foundation.language.settings import LanguageSettings
 from foundation.sources.data import DataFolder
 from foundation.stages import Stage, StageResult, Workplace
 from foundation.store import Store
+from foundation.store.builds import hardware
 from training.errors import CheckpointError, TrainingError
 from training.preview import preview_rows
 from training.report import before_after, bits_per_byte_table
@@ -141,6 +142,7 @@ def assert_the_record_is_whole(result: StageResult, base: StageResult) -> None:
     assert record.statistics["tokens"] == log["tokens"].max() > 0 and record.statistics["targets"] == log["targets"].sum() > 0
     assert {"torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors"} <= set(record.environment["packages"])
     assert {"python", "cpus", "gpus", "machine", "memory_gib"} <= set(record.environment)
+    assert record.observations["hardware"] == hardware()
     assert record.observations["fitting_seconds"] > 0 and record.observations["peak_memory_mb"] > 0
 
 
@@ -186,3 +188,15 @@ def test_rows_longer_than_the_model_are_refused_before_anything_is_trained(
         stage_runner(graph, sections(settings, language), name)
     with pytest.raises(CheckpointError, match=r"training.tokens.row_tokens is 2000 tokens, and the model in .* reads at most 1024"):
         stage_runner(graph, sections(settings, language), "adaptation_tokens")
+
+
+def test_examples_longer_than_the_model_are_refused_before_anything_is_trained(
+    stage_runner: Callable[..., StageResult], upstream: tuple[Stage, ...], language: LanguageSettings
+) -> None:
+    settings = TrainingSettings.model_validate({**SETTINGS, **{name: {"steps": 1, "max_tokens": 2000} for name in ("instruction", "chat", "evalita")}})
+    graph = (*upstream, *stages(settings))
+    for name in LINE[:6] + LINE[7:12]:
+        stage_runner(graph, sections(settings, language), name)
+    for name in ("instruction", "chat", "evalita"):
+        with pytest.raises(CheckpointError, match=rf"training.{name}.max_tokens is 2000 tokens, and the model in .* reads at most 1024"):
+            stage_runner(graph, sections(settings, language), f"{name}_model")

@@ -67,6 +67,10 @@ class MergeChoice:
             return f"Not the profile's merge ({self.preferred}) but the best one that passes is published: {WORDS[self.chosen]} ({figures})"
         return f"Published as the profile asks: {WORDS[self.chosen]} ({figures})"
 
+    def say(self) -> None:
+        """Log the verdict, as a warning where it is not what the profile asks for."""
+        (logger.info if self.chosen == self.preferred else logger.warning)("%s", self.verdict)
+
     def gate(self) -> GateResult:
         """The gate; its value is the change in percent of what is published, or of the best where nothing is."""
         worse = self.worse_percent(self.chosen or self.best)
@@ -111,7 +115,7 @@ def publish_merge(
 
     Args:
         merging: base and adapter.
-        merged: the checkpoint to publish; where it exists it is the profile's merge, written by the training run.
+        merged: the checkpoint to publish; what is there is replaced.
         work: a folder for the other merges.
         texts: held-out passages in the target language.
         settings: how much worse is allowed, and the window.
@@ -126,20 +130,16 @@ def publish_merge(
     measured: dict[MergeTarget, float] = {}
     trained = _bits_per_byte(_as_trained(merging, device), merging.base, texts, settings, bar)
     for target, folder in folders.items():
-        if target != preferred or not folder.is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
-            merge_adapter(merging.base, merging.adapter, folder, target, template=merging.template)
+        shutil.rmtree(folder, ignore_errors=True)
+        merge_adapter(merging.base, merging.adapter, folder, target, template=merging.template)
         gc.collect()
         measured[target] = _bits_per_byte(load_model(folder, device), folder, texts, settings, bar)
     choice = MergeChoice(trained, measured, preferred, settings.max_worse_percent)
-    (logger.info if choice.chosen == preferred else logger.warning)("%s", choice.verdict)
-    if choice.chosen != preferred:
-        shutil.rmtree(merged)
-    if choice.chosen is not None and choice.chosen != preferred:
-        shutil.copytree(folders[choice.chosen], merged)
     for target, folder in folders.items():
-        if target != preferred:
+        if target != choice.chosen:
             shutil.rmtree(folder)
+    if choice.chosen is not None and choice.chosen != preferred:
+        shutil.move(folders[choice.chosen], merged)
     return choice
 
 

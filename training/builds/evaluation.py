@@ -9,6 +9,7 @@ from foundation.language.settings import TemplateSettings
 from foundation.stages import StageContext, StageReport
 from training.answers import ANSWERS, Asking, answer_items, choose_items
 from training.builds.inputs import columns_of
+from training.builds.merges import merged_weights
 from training.checkpoints import torch_threads
 from training.settings import EvaluationSettings
 
@@ -23,7 +24,7 @@ def build_evalita_answers(context: StageContext) -> StageReport:
     started = time.monotonic()
     with torch_threads(settings.threads):
         asking = Asking(answer_tokens=settings.evalita_answer_tokens, batch=settings.batch)
-        folder = context.input("evalita_model").files / "merged"
+        folder = merged_weights(context.input("evalita_model"))
         found = answer_items("evalita_model", folder, items, templates, asking, context.progress, device=settings.device)
     rows = found.rows
     with context.staging.table(ANSWERS) as table:

@@ -15,6 +15,7 @@ from foundation.store import GateResult, PublishedVersion
 from foundation.store.history import PastBuild
 from training.bits_per_byte import TextSet, measure, passage_key, passages
 from training.builds.inputs import text_frame
+from training.builds.merges import merged_weights
 from training.checkpoints import device_of, load_model, load_tokenizer, torch_threads
 from training.evaluation.answer_measures import AnswerJudge
 from training.evaluation.bootstrap import DocumentScore
@@ -122,7 +123,7 @@ def _candidates(versions: Mapping[str, PublishedVersion], settings: EvaluationSe
         chat_line = CHAT_BASE in versions and name in (CHAT_BASE, ADAPTED_CHAT, "chat_model")
         base = CHAT_BASE if chat_line else BASE_MODEL
         is_base = name == base
-        folder = version.files if is_base else version.files / "merged"
+        folder = version.files if is_base else merged_weights(version)
         yield Candidate(name, BASE if is_base else EXPORT, folder, (base, BASE), answers=name != "evalita_model")
         if settings.compare_quantized and is_base:
             yield Candidate(name, NF4_BASE, folder, (base, NF4_BASE))
@@ -173,7 +174,7 @@ def _earlier_scores(
     files = context.history.upstream(last, model)
     if files is None:
         return EarlierScores(name, None, "its report scored other text, and its files are gone, so that it cannot be measured again")
-    return EarlierScores(name, _measured(files.files / "merged", texts, settings, context))
+    return EarlierScores(name, _measured(merged_weights(files), texts, settings, context))
 
 
 def _recorded(last: PastBuild, model: str, texts: Sequence[TextSet], settings: EvaluationSettings) -> TextScores | None:

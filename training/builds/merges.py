@@ -1,4 +1,4 @@
-"""Merged weights of the trained models: which are published, and where they are."""
+"""Merged weights of the trained models: how they are judged, and where they are."""
 
 from __future__ import annotations
 
@@ -7,27 +7,21 @@ from typing import cast
 
 from foundation.stages import StageContext
 from foundation.store import PublishedVersion
-from training.adapters.choice import MergeChoice, Merging, publish_merge
+from training.base import BASE_ASSETS
 from training.bits_per_byte import passages
 from training.builds.inputs import text_frame
-from training.checkpoints import device_of, torch_threads
 from training.errors import MergeError
-from training.recipes import Job
+from training.recipes import Judging
 from training.settings import FitSettings, MergingSettings
 
 
-def published_merge(context: StageContext, job: Job, settings: FitSettings) -> MergeChoice | None:
-    """Measure the merges of a trained adapter on ``evaluation_text``, and leave the one to publish in ``job.output``.
-
-    ``None`` where all weights were trained: there is nothing to merge then.
-    """
+def judging_of(context: StageContext, settings: FitSettings) -> Judging | None:
+    """How a trained adapter's merges are judged: on ``evaluation_text``. ``None`` where all weights are trained: there is nothing to merge then."""
     if settings.method == "full":
         return None
     limits = cast(MergingSettings, context.settings["training.merging"])
     texts = passages(text_frame(context.input("evaluation_text"), "text", "target"), limits.passages, limits.passage_characters, context.seed)
-    merging = Merging(job.base, job.output / "adapter", quantized=settings.method == "qlora", template=job.template)
-    with torch_threads(settings.threads), context.progress((1 + len(merging.targets)) * len(texts), "measuring merges", "text") as bar:
-        return publish_merge(merging, job.output / "merged", job.work, texts, limits, settings.merge, device_of(settings.device), bar)
+    return Judging(texts, limits)
 
 
 def merged_weights(version: PublishedVersion) -> Path:
@@ -41,3 +35,12 @@ def merged_weights(version: PublishedVersion) -> Path:
         said = version.statistics.get("merging", {})
         raise MergeError(f"{version} has no merged weights: no merge of its adapter passed ({said}); see the gate of its build, and training.merging.max_worse_percent")
     return folder
+
+
+def checkpoint_of(version: PublishedVersion) -> Path:
+    """The checkpoint folder of a base, or of a model made of it: the origin of the base is beside the weights of both.
+
+    Raises:
+        MergeError: no merge of the model's adapter passed.
+    """
+    return version.files if version.asset in BASE_ASSETS else merged_weights(version)

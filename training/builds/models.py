@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, cast
 
 import pyarrow as pa
 
 from foundation.stages import StageContext, StageReport
 from foundation.store import PublishedVersion, TableSpec
-from training.adapters.choice import MergeChoice
-from training.base import BASE_ASSETS, link_tree, origin_of
+from training.base import link_tree, origin_of
 from training.builds.examples import Prepared, prepare
-from training.builds.merges import merged_weights, published_merge
+from training.builds.merges import checkpoint_of, judging_of, merged_weights
 from training.plots import held_out_curve, loss_curve
 from training.recipes import Job, Outcome
 from training.row_files import RowFile, stream_rows
@@ -60,7 +59,7 @@ def build_adapted(context: StageContext) -> StageReport:
     rows, validation = (RowFile(path) for path in files.values())
     job = Job(base.files, str(base), rows, context.staging.files, context.work, context.seed, context.progress, validation)
     outcome = _train(context, job, settings)
-    return _report(context, base, outcome, _about(settings), published_merge(context, job, settings))
+    return _report(context, base, outcome, _about(settings))
 
 
 def link_adapted(context: StageContext) -> StageReport:
@@ -99,12 +98,13 @@ def _tune(context: StageContext, settings: InstructionSettings | ChatSettings | 
     prepared = prepare(context.asset, context.settings, context.inputs, context.seed)
     job = _job(context, prepared, settings.packing)
     outcome = _train(context, job, settings)
-    return _report(context, prepared.source, outcome, {**_about(settings), **prepared.about}, published_merge(context, job, settings))
+    return _report(context, prepared.source, outcome, {**_about(settings), **prepared.about})
 
 
 def _train(context: StageContext, job: Job, settings: FitSettings) -> Outcome:
     running = cast(RunningSettings, context.settings["training.running"])
     tensorboard = context.cache.parent / "tensorboard" / context.asset / context.work.name[:12]
+    job = replace(job, judging=judging_of(context, settings))
     return run_training(job, settings, running, tensorboard=tensorboard, label=f"{context.asset}: training")
 
 
@@ -122,8 +122,8 @@ def _job(context: StageContext, prepared: Prepared, packing: str) -> Job:
     )
 
 
-def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, about: dict[str, Any], merges: MergeChoice | None = None) -> StageReport:
-    fitted = outcome.fitted
+def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, about: dict[str, Any]) -> StageReport:
+    fitted, merges = outcome.fitted, outcome.merges
     with context.staging.table(LOG) as table:
         table.write(list(fitted.log))
     _card(context, source, f"{about['method']} from `{source}`: {len(fitted.log)} steps, {fitted.tokens:,} tokens.")
@@ -132,7 +132,7 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         "steps": len(fitted.log),
         "tokens": fitted.tokens,
         "targets": sum(entry["targets"] for entry in fitted.log),
-        "base_weights_sha256": origin_of(_weights_of(source))["weights_sha256"],
+        "base_weights_sha256": origin_of(checkpoint_of(source))["weights_sha256"],
         "first_loss": round(fitted.log[0]["loss"], 4),
         "final_loss": round(fitted.final_loss(), 4),
         "trainable_parameters": fitted.trainable,
@@ -153,6 +153,7 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
         "peak_memory_mb": outcome.peak_memory_mb,
         "micro_rows": fitted.micro_rows,
         "model_flops_utilization": None if fitted.mfu is None else round(fitted.mfu, 4),
+        "hardware": dict(outcome.hardware),
         "runner": cast(RunningSettings, context.settings["training.running"]).runner,
         **({"held_out_curve": list(outcome.curve)} if outcome.curve else {}),
     }
@@ -169,16 +170,11 @@ def _report(context: StageContext, source: PublishedVersion, outcome: Outcome, a
 
 
 def _card(context: StageContext, source: PublishedVersion, text: str) -> None:
-    origin = origin_of(_weights_of(source))
+    origin = origin_of(checkpoint_of(source))
     context.staging.card(
         f"# {context.asset}\n\n{text}\n\nBase: {origin['name']} ({origin['source']}), licence {origin['licence']}.",
         license=origin["licence"].lower().replace(" ", "-"),
     )
-
-
-def _weights_of(source: PublishedVersion) -> Path:
-    """The checkpoint folder of a base, or of a model made of it: the origin of the base is beside the weights of both."""
-    return source.files if source.asset in BASE_ASSETS else merged_weights(source)
 
 
 def _log_preview(log: Sequence[Any]) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from training.adapters.choice import MergeChoice
 from training.fitting import Fitted
 from training.packing import Row
-from training.recipes import Job, Outcome
+from training.recipes import Job, Judging, Outcome
 from training.row_files import RowFile, write_rows
-from training.settings import FitSettings
+from training.settings import FitSettings, MergingSettings
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def write_order(order: Order, job: Job, settings: FitSettings, *, tensorboard: P
         "base_name": job.base_name,
         "seed": job.seed,
         "template": job.template,
+        "judging": None if job.judging is None else {"texts": list(job.judging.texts), "limits": job.judging.limits.model_dump(mode="json")},
         "sharded": job.sharded,
         "tensorboard": None if tensorboard is None else str(tensorboard),
         "settings": settings.model_dump(mode="json", include=set(FitSettings.model_fields)),
@@ -81,6 +83,7 @@ def _place_rows(path: Path, rows: Sequence[Row]) -> None:
 def read_order(order: Order) -> tuple[Job, FitSettings, Path | None]:
     """The job, its settings, and the folder for TensorBoard."""
     document = json.loads(order.document.read_text(encoding="utf-8"))
+    judging = document["judging"]
     job = Job(
         base=Path(document["base"]),
         base_name=document["base_name"],
@@ -91,6 +94,7 @@ def read_order(order: Order) -> tuple[Job, FitSettings, Path | None]:
         progress=lambda total, label, unit: tqdm(total=total, disable=True),
         validation=RowFile(order.rows("validation")),
         template=document["template"],
+        judging=None if judging is None else Judging(judging["texts"], MergingSettings.model_validate(judging["limits"])),
         sharded=document["sharded"],
     )
     tensorboard = document["tensorboard"]
@@ -107,4 +111,5 @@ def write_outcome(order: Order, outcome: Outcome) -> None:
 def read_outcome(order: Order) -> Outcome:
     """What was measured."""
     document: dict[str, Any] = json.loads(order.outcome.read_text(encoding="utf-8"))
-    return Outcome(**{**document, "fitted": Fitted(**document["fitted"])})
+    merges = document["merges"]
+    return Outcome(**{**document, "fitted": Fitted(**document["fitted"]), "merges": None if merges is None else MergeChoice(**merges)})

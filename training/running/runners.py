@@ -40,6 +40,13 @@ def run_training(job: Job, settings: FitSettings, running: RunningSettings, *, t
     job = replace(job, sharded=processes > 1 and _sharded(running, settings))
     if "tensorboard" not in running.report_to:
         tensorboard = None
+    outcome = _carried_out(job, settings, running, processes, tensorboard, label)
+    if outcome.merges is not None:
+        outcome.merges.say()
+    return outcome
+
+
+def _carried_out(job: Job, settings: FitSettings, running: RunningSettings, processes: int, tensorboard: Path | None, label: str) -> Outcome:
     if running.runner == "in_process":
         with told(None, tensorboard) as watch:
             return train(replace(job, watch=watch), settings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,16 @@ CHECKPOINT = "checkpoint"
 REPLACED = f"{CHECKPOINT}.old"
 """The checkpoint before, which stands in for the last one if a run is killed between two renames."""
 RandomState = Mapping[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a run has come: steps done and their log, and the seconds and floating-point operations that these steps took."""
+
+    step: int = 0
+    log: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    seconds: float = 0.0
+    operations: float = 0.0
 
 
 def random_state() -> dict[str, torch.Tensor]:
@@ -45,8 +56,7 @@ def set_random_state(state: RandomState) -> None:
 
 def save_state(
     work: Path,
-    step: int,
-    log: Sequence[Mapping[str, Any]],
+    reached: Reached,
     trained: Mapping[str, torch.nn.Parameter],
     optimizer: torch.optim.Optimizer,
     ranks: Ranks,
@@ -70,7 +80,7 @@ def save_state(
         scalars = _without_tensors("optimizer", state["state"], tensors)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part / _file(ranks.rank))
     if ranks.first:
-        document = {"step": step, "log": list(log), "scalars": scalars, "groups": state["param_groups"], "processes": ranks.size, "sharded": sharded}
+        document = {**vars(reached), "scalars": scalars, "groups": state["param_groups"], "processes": ranks.size, "sharded": sharded}
         (part / "state.json").write_text(json.dumps(document), encoding="utf-8")
     ranks.wait()
     if ranks.first:
@@ -82,26 +92,27 @@ def save_state(
     ranks.wait()
 
 
-def load_state(
-    work: Path, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, ranks: Ranks
-) -> tuple[int, list[dict[str, Any]]]:
-    """Load the checkpoint of a run that ended early; the step to go on with and its log, or 0 and nothing.
+def load_state(work: Path, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, ranks: Ranks) -> Reached:
+    """Load the checkpoint of a run that ended early; how far it had come, or no step at all.
 
     Raises:
-        TrainingError: it was written by another number of processes.
+        TrainingError: it was written by another number of processes, or by ones that share the weights out otherwise.
     """
     import torch
     from safetensors.torch import load_file
 
     folder = next((work / name for name in (CHECKPOINT, REPLACED) if (work / name / "state.json").is_file()), None)
     if folder is None:
-        return 0, []
+        return Reached()
     document = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     if document["processes"] != ranks.size:
         raise TrainingError(
             f"{folder} was written by {document['processes']} processes, and there are {ranks.size} now; set training.running.processes back, "
             f"or remove the folder to begin anew"
         )
+    if document["sharded"] != any(_is_share(parameter) for parameter in trained.values()):
+        was = "shared out over the processes (fsdp)" if document["sharded"] else "whole in every process (ddp)"
+        raise TrainingError(f"{folder} holds weights that were {was}; set training.running.sharding back, or remove the folder to begin anew")
     own = load_file(folder / _file(ranks.rank))
     tensors = own if document["sharded"] or ranks.first else {**load_file(folder / _file(0)), **own}
     state: dict[str, Any] = document["scalars"]
@@ -119,7 +130,7 @@ def load_state(
     by_index = {int(index): values for index, values in state.items()}
     optimizer.load_state_dict({"state": by_index, "param_groups": document["groups"]})
     set_random_state(tensors)
-    return int(document["step"]), document["log"]
+    return Reached(document["step"], document["log"], document["seconds"], document["operations"])
 
 
 def _file(rank: int) -> str:
