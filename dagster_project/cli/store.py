@@ -60,7 +60,7 @@ def _list_all(store: Store) -> None:
         references[version].append(name)
     rows = []
     for version, written in plan.holdings.versions.items():
-        published = PublishedVersion(*version, version.version, store.folder(version.asset, version.partition) / "v" / version.version)
+        published = store.version(version)
         hold = plan.needed.versions.get(version)
         held = ", ".join(references[version]) or (hold.value if hold else "nothing; gc removes it")
         builds = len(plan.holdings.makers(version))

@@ -102,7 +102,7 @@ class _Look:
     def search(self, erased: ErasureList) -> tuple[Erasure, ErasureList]:
         """What the store holds of the addresses; and the list with the documents that belong to them."""
         self.holdings = holdings = self._read()
-        versions = {key: version for key in holdings.versions if ((version := _published(self.store, key)).path / MANIFEST).is_file()}
+        versions = {key: version for key in holdings.versions if ((version := self.store.version(key)).path / MANIFEST).is_file()}
         if erased.addresses != self._addresses:
             self._files.clear()
             self._own_files.clear()
@@ -144,8 +144,8 @@ class _Look:
         return Erasure(held, tuple(affected), tuple(references), tuple(readers))
 
     def _way(self, key: VersionKey, hits: Hits) -> Way:
-        mixed = self.mixed.get(key.asset, frozenset()) & set(_published(self.store, key).tables)
-        return "withdrawn" if mixed or hits.files or _published(self.store, key).pruned else "rewritten"
+        mixed = self.mixed.get(key.asset, frozenset()) & set(self.store.version(key).tables)
+        return "withdrawn" if mixed or hits.files or self.store.version(key).pruned else "rewritten"
 
 
 def plan_erasure(
@@ -168,9 +168,9 @@ def plan_erasure(
     Raises:
         StoreError: a manifest, a record, a reference or the list of erased addresses is damaged.
     """
-    erased = read_erased(store.root)
     look = _Look(store, mixed or {}, erasers or {})
     with store.undisturbed():
+        erased = store.erasure_list
         return look.search(erased.extended(erased.addresses.with_addresses(urls, domains), ()))[0]
 
 
@@ -200,7 +200,7 @@ def _erase(store: Store, urls: Sequence[str], domains: Sequence[str], look: _Loo
         for _ in range(_ATTEMPTS):
             with store.undisturbed():
                 erasure, erased = look.search(read_erased(store.root))
-                pin.hold(_published(store, held.key) for held in erasure.held)
+                pin.hold(store.version(held.key) for held in erasure.held)
             _refuse_while_read(erasure)
             search = Search(erased.addresses, erased.documents)
             replacements = _rewrite_all(store, look, erasure, search, pin)
@@ -242,14 +242,14 @@ def _rewrite_all(
     assert look.holdings is not None
     records: dict[tuple[VersionKey, str], BuildRecord | None] = {}
     named: dict[tuple[VersionKey, str], tuple[str, str]] = {}
-    done = [_published(store, held.key) for held in erasure.held]
+    done = [store.version(held.key) for held in erasure.held]
     for held in erasure.held:
-        version, makers = _published(store, held.key), look.holdings.makers(held.key)
+        version, makers = store.version(held.key), look.holdings.makers(held.key)
         if held.way == "withdrawn" or not makers:
             records |= {(held.key, build.key.fingerprint): None for build in makers}
             continue
         name = rewrite(store, version, held.hits, search, look.erasers.get(held.key.asset))
-        done.append(_published(store, VersionKey(held.key.asset, held.key.partition, name)))
+        done.append(store.version(VersionKey(held.key.asset, held.key.partition, name)))
         with store.undisturbed():
             pin.hold(done)
             for build in makers:
@@ -300,8 +300,3 @@ def _tombstone(held: Held, makers: Iterable[Build], replacement: BuildRecord | N
         "erased_at": now(),
     }
     return json.dumps(document, indent=1) + "\n"
-
-
-def _published(store: Store, key: VersionKey) -> PublishedVersion:
-    path = asset_folder(store.root, key.asset, key.partition).version(key.version)
-    return PublishedVersion(key.asset, key.partition, key.version, key.version, path)

@@ -88,20 +88,22 @@ class Search:
             if name not in version.pruned and (columns & ADDRESSES or (by_document and "document_id" in columns)):
                 for split in table["splits"].values():
                     for entry in split["files"]:
-                        self._file(version.table_folder(name) / entry["path"], entry["sha256"], name, hits, known)
+                        self._file(version, f"tables/{name}/{entry['path']}", entry["sha256"], name, hits, known)
         for relative, entry in listed_files(version.manifest, version.tables) if files else ():
             if relative.endswith(".parquet"):
                 before = hits.rows[relative]
-                self._file(version.path / relative, entry["sha256"], relative, hits, known)
+                self._file(version, relative, entry["sha256"], relative, hits, known)
                 if hits.rows[relative] > before:
                     hits.files.add(relative)
         hits.rows = +hits.rows
         return hits
 
-    def _file(self, path: Path, sha256: str, name: str, hits: Hits, known: dict[tuple[str, bool], tuple[int, frozenset[str]]]) -> None:
+    def _file(
+        self, version: PublishedVersion, relative: str, sha256: str, name: str, hits: Hits, known: dict[tuple[str, bool], tuple[int, frozenset[str]]]
+    ) -> None:
         place = sha256, bool(self.documents)
         if place not in known:
-            known[place] = self._searched(path)
+            known[place] = self._searched(version.file(relative))
         rows, documents = known[place]
         hits.rows[name] += rows
         hits.documents |= documents

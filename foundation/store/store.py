@@ -28,13 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from foundation.store.builds import BuildRecord, replace_atomically, write_once
-from foundation.store.erased import ErasedAddresses, read_erased
+from foundation.store.erased import ErasedAddresses, ErasureList, read_erased
 from foundation.store.errors import GateFailed, NotPublished, StoreError
 from foundation.store.layout import (
     MANIFEST,
     PRUNED,
     TAGS,
     AssetFolder,
+    VersionKey,
     asset_folder,
     asset_name,
     entries,
@@ -179,8 +180,11 @@ class Store:
 
     def published(self, record: BuildRecord) -> PublishedVersion:
         """The version that a build made."""
-        path = self._at(record.asset, record.partition).version(record.version)
-        return PublishedVersion(record.asset, record.partition, record.version, record.data_version, path)
+        return self.version(VersionKey(record.asset, record.partition, record.version), record.data_version)
+
+    def version(self, key: VersionKey, data_version: str | None = None) -> PublishedVersion:
+        """A version by its name, whether it is there or not; ``data_version`` is what it counts as in lineage, default its own name."""
+        return PublishedVersion(*key, data_version or key.version, self._at(key.asset, key.partition).version(key.version))
 
     @property
     def erased(self) -> ErasedAddresses:
@@ -189,7 +193,12 @@ class Store:
         Raises:
             StoreError: the list is damaged.
         """
-        return read_erased(self.root).addresses
+        return self.erasure_list.addresses
+
+    @property
+    def erasure_list(self) -> ErasureList:
+        """The list of what was erased, as it is kept; errors as of ``erased``."""
+        return read_erased(self.root)
 
     def tombstones(self, asset: str, partition: str | None = None) -> dict[str, Mapping[str, Any]]:
         """By version, what is left of those that held erased rows: when they went and what took their place."""
@@ -288,8 +297,7 @@ class Store:
         with contextlib.suppress(FileNotFoundError, StoreError):  # there is none yet, or it is damaged: then every file is the version's own
             version, _ = read_reference(self._at(record.asset, record.partition).reference(ref))
             if version != record.version:
-                path = self._at(record.asset, record.partition).version(version)
-                link_unchanged(staging.path, PublishedVersion(record.asset, record.partition, version, version, path))
+                link_unchanged(staging.path, self.version(VersionKey(record.asset, record.partition, version)))
 
     def place(self, staging: Staging, version: str) -> Path:
         """Move a completed staging folder to ``v/<version>``; identical content that is already there stays."""
@@ -298,8 +306,7 @@ class Store:
         with self.undisturbed():
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
-                there = PublishedVersion(staging.asset, staging.partition, version, version, target)
-                if not self._fault(there):
+                if not self._fault(self.version(VersionKey(staging.asset, staging.partition, version))):
                     return target
                 aside = target.rename(target.with_name(f".damaged-{version}-{os.urandom(4).hex()}"))
             try:
