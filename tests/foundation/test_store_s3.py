@@ -14,7 +14,15 @@ from foundation.store.erasure import erase
 from foundation.store.mirrored import REMOVING
 from tests.foundation.erasable_line import ASSETS, MIXED
 from tests.foundation.killing import killer
-from tests.foundation.test_store_remote import check_collection, check_erasure, check_lineage_elsewhere, check_pruning, check_whole_line, mirrored, run_remote
+from tests.foundation.test_store_remote import (
+    check_collection,
+    check_erasure,
+    check_lineage_elsewhere,
+    check_pruning,
+    check_whole_line,
+    mirrored,
+    run_remote,
+)
 from tests.servers import S3Server, s3_server
 
 KILLS = int(os.environ.get("TRANSUMANZA_S3_KILLS", "50"))
