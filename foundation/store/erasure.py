@@ -41,6 +41,8 @@ from foundation.store.store import Store
 
 Way = Literal["rewritten", "withdrawn"]
 MODEL_FILES = (".safetensors", ".gguf")
+BESIDE_ROWS = "statistics and card"
+"""What a version whose rows were pruned is said to hold where these still name an address."""
 _PURPOSE = "store erase"
 _ATTEMPTS = 5
 
@@ -123,6 +125,8 @@ class _Look:
             if version.key not in self._own_files:
                 self._own_files[version.key] = eraser(version.files, search.addresses, False)
             hits.rows.update(self._own_files[version.key])
+        if version.pruned and search.is_named_beside_rows(version):
+            hits.rows[BESIDE_ROWS] += 1
         return hits
 
     def _read(self) -> Holdings:
@@ -132,10 +136,12 @@ class _Look:
         order = [key for key in upstream_first(holdings) if key in versions]
         held = tuple(Held(key, hits[key], self._way(key, hits[key])) for key in order if hits[key])
         touched, affected = {one.key for one in held}, []
+        blind = {one.key for one in held if versions[one.key].pruned}  # which documents they held is not known: neither is what readers hold of them
         for key in order:
             read = {upstream.key for build in holdings.makers(key) for upstream in build.upstream}
-            if key not in touched and read & touched and not names_documents(versions[key]):
+            if key not in touched and read & touched and (read & blind or not names_documents(versions[key])):
                 touched.add(key)
+                blind |= {key} if read & blind else set()
                 files = [entry["path"] for entry in versions[key].manifest["files"]]
                 affected.append(Affected(key, tuple(sorted(read & touched, key=str)), any(path.endswith(MODEL_FILES) for path in files)))
         names = {one.key for one in held}

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foundation.store.erased import ErasedAddresses, host_of
+from foundation.store.layout import CARD
 from foundation.store.published import PublishedVersion, listed_files
 
 BATCH_ROWS = 20_000
@@ -143,6 +144,12 @@ class Search:
         if isinstance(value, list | tuple):
             return [self.values(item) for item in value if not isinstance(item, str) or self.text(item) != _PLACE]
         return self.text(value) if isinstance(value, str) else value
+
+    def is_named_beside_rows(self, version: PublishedVersion) -> bool:
+        """Whether a version's statistics or its card name an erased address."""
+        statistics = version.manifest["statistics"]
+        card = (version.path / CARD).read_text(encoding="utf-8") if (version.path / CARD).is_file() else ""
+        return bool(self.values(statistics) != statistics or self.text(card) != card)
 
     def _holds_host(self, host: str) -> bool:
         return self.addresses.holds_host(host_of(host) if "://" in host else host)
