@@ -1,9 +1,10 @@
-"""A server on 127.0.0.1 that answers what ``huggingface_hub`` asks of the Hugging Face Hub to read a dataset (``HfFileSystem``) or to
-download a model (``snapshot_download``).
+"""A server on 127.0.0.1 that answers what ``huggingface_hub`` asks of the Hugging Face Hub to read a dataset (``HfFileSystem``), to
+download a model (``snapshot_download``) or to upload a folder (``create_repo``, ``upload_folder``, ``create_tag``).
 
 It serves a folder ``OWNER/NAME/COMMIT/…``: information on a revision, listings page by page, and files by a redirect to a
-second address that heeds ranges, as the Hub's object store does. Endpoints, fields and error codes are those that
-huggingface_hub 2.4 reads (``hf_api.dataset_info``, ``_iter_repo_tree_pages``, ``get_paths_info``, ``hf_raise_for_status``).
+second address that heeds ranges, as the Hub's object store does. Every commit makes a folder of its own. Endpoints, fields and error codes are those that
+huggingface_hub 2.4 reads (``hf_api.dataset_info``, ``_iter_repo_tree_pages``, ``get_paths_info``, ``hf_raise_for_status``, ``_commit_api``, ``lfs``).
+Large files come by the LFS protocol, which clients speak where ``HF_HUB_DISABLE_XET`` is set, or within the commit; the Xet protocol is not spoken.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 import threading
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+_WRITE = re.compile(r"/api/(?:datasets|models)/(?P<repo>[^/]+/[^/]+)/(?P<what>preupload|commit|tag)/(?P<branch>[^/]+)")
+_LFS = re.compile(r"/(?:datasets/)?(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
 _API = re.compile(r"/api/(?:datasets|models)/(?P<repo>[^/]+/[^/]+)/(?P<what>revision|tree|paths-info)/(?P<commit>[^/]+)(?:/(?P<path>.+))?")
 _RESOLVE = re.compile(r"/(?:datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<commit>[^/]+)/(?P<path>.+)")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -38,6 +43,11 @@ class HubServer:
         tokens: the distinct Authorization headers that came; "" where there was none.
         branches: commits by the names of branches.
         faults: statuses that the next requests for file contents are answered with.
+        large: names that end so are uploaded by the LFS protocol, others within the commit.
+        uploads: sha256 of the files that came by it, in the order of their arrival, as often as they came.
+        commits: the paths of each commit.
+        tags: commits by repository and tag.
+        on_write: called with "put" or "commit" before such a request is answered.
     """
 
     endpoint: str
@@ -48,6 +58,11 @@ class HubServer:
     tokens: set[str] = field(default_factory=set)
     faults: list[int] = field(default_factory=list)
     branches: dict[str, str] = field(default_factory=dict)
+    large: tuple[str, ...] = (".parquet", ".safetensors")
+    uploads: list[str] = field(default_factory=list)
+    commits: list[list[str]] = field(default_factory=list)
+    tags: dict[tuple[str, str], str] = field(default_factory=dict)
+    on_write: Callable[[str], None] = lambda _: None
 
 
 def _entry(path: Path, root: Path) -> dict[str, Any]:
@@ -74,17 +89,25 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.do_GET()
 
+    def do_PUT(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         address = urlsplit(self.path)
-        self._form = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        self._body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.requests.append((self.command, unquote(address.path), self.headers.get("Range", "")))
         token = self.headers.get("Authorization", "")
         self.hub.tokens.add(token)
         if address.path.startswith("/store/"):
             self._contents(self.hub.root / unquote(address.path).removeprefix("/store/"))
             return
+        if self.command == "PUT":  # of an upload that was permitted before; no token comes with it
+            self._put(address.path.rpartition("/")[2])
+            return
         if self.hub.token is not None and token != f"Bearer {self.hub.token}":
             self._error(401, "RepoNotFound", "Repository not found")
+        elif self.command == "POST" and self._write(unquote(address.path)):
+            return
         elif match := _API.fullmatch(address.path):
             self._api({key: unquote(value or "") for key, value in match.groupdict().items()}, parse_qs(address.query))
         elif match := _RESOLVE.fullmatch(unquote(address.path)):
@@ -102,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked["what"] == "revision":
             self._json({"id": asked["repo"], "sha": commit.name, "private": False, "disabled": False, "gated": False, "downloads": 0, "likes": 0, "tags": [], "siblings": []})
         elif asked["what"] == "paths-info":
-            places = [commit / path for path in parse_qs(self._form).get("paths", [])]
+            places = [commit / path for path in parse_qs(self._body.decode()).get("paths", [])]
             self._json([_entry(place, commit) for place in places if place.exists()])
         elif not (commit / (asked["path"] or "")).is_dir():
             self._error(404, "EntryNotFound", "Entry not found")
@@ -141,6 +164,86 @@ class _Handler(BaseHTTPRequestHandler):
             return
         start, stop = int(match[1]), min(len(data), int(match[2] or len(data)) + 1)
         self._answer(206, data[start:stop], {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"})
+
+    # -- uploads ---------------------------------------------------------------------------------------------------
+
+    def _write(self, path: str) -> bool:
+        """Answer a request that belongs to an upload; ``False`` where it does not."""
+        if path == "/api/repos/create":
+            self._create(json.loads(self._body))
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif match := _LFS.fullmatch(path):
+            stored = {oid for oid in (one["oid"] for one in json.loads(self._body)["objects"]) if self._large(oid).is_file()}
+            self._json({"objects": [self._batch(one, one["oid"] in stored) for one in json.loads(self._body)["objects"]]})
+        elif match := _WRITE.fullmatch(path):
+            {"preupload": self._preupload, "commit": self._commit, "tag": self._tag}[match["what"]](match["repo"], match["branch"])
+        else:
+            return False
+        return True
+
+    def _large(self, oid: str) -> Path:
+        return self.hub.root / ".large" / oid
+
+    def _batch(self, asked: dict[str, Any], stored: bool) -> dict[str, Any]:
+        upload = {"actions": {"upload": {"href": f"{self.hub.endpoint}/put/{asked['oid']}"}}}
+        return {"oid": asked["oid"], "size": asked["size"], **({} if stored else upload)}
+
+    def _put(self, oid: str) -> None:
+        self.hub.on_write("put")
+        if hashlib.sha256(self._body).hexdigest() != oid:
+            self._error(400, "", "another sha256")
+            return
+        self._large(oid).parent.mkdir(exist_ok=True)
+        self._large(oid).write_bytes(self._body)
+        self.hub.uploads.append(oid)
+        self._answer(200, b"", {})
+
+    def _create(self, asked: dict[str, Any]) -> None:
+        repo = f"{asked['organization']}/{asked['name']}"
+        url = f"{self.hub.endpoint}/{'datasets/' if asked.get('type') == 'dataset' else ''}{repo}"
+        if not (self.hub.root / repo).is_dir():
+            (self.hub.root / repo / "0000").mkdir(parents=True)
+            self.hub.branches["main"] = "0000"
+        self._json({"url": url, "name": repo})
+
+    def _preupload(self, repo: str, branch: str) -> None:
+        here = self.hub.root / repo / self.hub.branches[branch]
+        self._json({"files": [self._mode(here, one["path"]) for one in json.loads(self._body)["files"]]})
+
+    def _mode(self, here: Path, path: str) -> dict[str, Any]:
+        mode = "lfs" if path.endswith(self.hub.large) else "regular"
+        content = (here / path).read_bytes() if (here / path).is_file() else None
+        git = hashlib.sha1(b"blob %d\0" % len(content or b"") + (content or b"")).hexdigest()
+        oid = None if content is None else hashlib.sha256(content).hexdigest() if mode == "lfs" else git
+        return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid}
+
+    def _commit(self, repo: str, branch: str) -> None:
+        self.hub.on_write("commit")
+        lines = [json.loads(line) for line in self._body.decode().splitlines()]
+        before = self.hub.root / repo / self.hub.branches[branch]
+        commit = hashlib.sha1(before.name.encode() + self._body).hexdigest()
+        after = self.hub.root / repo / commit
+        shutil.copytree(before, after)
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "deletedFile":
+                (after / value["path"]).unlink()
+            elif line["key"] in ("file", "lfsFile"):
+                content = b64decode(value["content"]) if line["key"] == "file" else self._large(value["oid"]).read_bytes()
+                (after / value["path"]).parent.mkdir(parents=True, exist_ok=True)
+                (after / value["path"]).write_bytes(content)
+        self.hub.branches[branch] = commit
+        self.hub.commits.append([line["value"]["path"] for line in lines if line["key"] != "header"])
+        self._json({"commitUrl": f"{self.hub.endpoint}/{repo}/commit/{commit}", "commitOid": commit})
+
+    def _tag(self, repo: str, revision: str) -> None:
+        tag = json.loads(self._body)["tag"]
+        if (repo, tag) in self.hub.tags:
+            self._error(409, "", "the tag is there")
+            return
+        self.hub.tags[repo, tag] = revision
+        self._json({})
 
     def _json(self, value: object, headers: dict[str, str] | None = None) -> None:
         self._answer(200, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})

@@ -327,7 +327,7 @@ def test_a_dry_run_lists_and_sends_nothing(stage_runner: Callable[..., Any], mon
     import huggingface_hub
 
     calls: list[Any] = []
-    monkeypatch.setattr(huggingface_hub, "upload_folder", lambda **arguments: calls.append(arguments))
+    monkeypatch.setattr(huggingface_hub, "upload_folder", lambda **arguments: (calls.append(arguments), SimpleNamespace(oid="0", commit_url="u"))[1])
     monkeypatch.setattr(huggingface_hub, "create_repo", lambda *arguments, **named: calls.append(named))
     folder = released(stage_runner, LICENCES)
     plan = push(folder, "someone/corpus", "dataset")

@@ -1,4 +1,4 @@
-"""Commands about the warehouse: what is there, whether it is whole, tags. Comparing and exporting is ``versions``, removing ``collection`` and ``erasing``."""
+"""Commands about the warehouse: what is there, whether it is whole, tags. Comparing and exporting is ``versions``, uploading ``pushing``, removing ``collection`` and ``erasing``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli import collection, erasing, versions
+from dagster_project.cli import collection, erasing, pushing, versions
 from dagster_project.factory import open_home_store
 from dagster_project.profile import load_profile
 from dagster_project.tables import human_age, human_bytes, text_table
@@ -24,6 +24,7 @@ _FILES_SHOWN = 20
 app = typer.Typer(help="The warehouse: versions, their lineage, what differs between them, whether they are whole, what nobody needs.", no_args_is_help=True)
 app.command("diff")(versions.diff_versions)
 app.command("export")(versions.export)
+app.command("push")(pushing.push_release)
 app.command("gc")(collection.gc)
 app.command("erase")(erasing.erase_addresses)
 
@@ -60,7 +61,7 @@ def _list_all(store: Store) -> None:
         references[version].append(name)
     rows = []
     for version, written in plan.holdings.versions.items():
-        published = PublishedVersion(*version, version.version, store.folder(version.asset, version.partition) / "v" / version.version)
+        published = store.version(version)
         hold = plan.needed.versions.get(version)
         held = ", ".join(references[version]) or (hold.value if hold else "nothing; gc removes it")
         builds = len(plan.holdings.makers(version))

@@ -16,7 +16,7 @@ from dagster_project.profile import load_profile
 from dagster_project.tables import human_bytes
 from foundation.errors import TransumanzaError
 from foundation.store import PublishedVersion, Store
-from foundation.store.store import check_gates
+from foundation.store.builds import check_gates
 
 if TYPE_CHECKING:
     from foundation.store.diff import TableDiff, VersionDiff
@@ -35,7 +35,7 @@ def diff_versions(
     """Say what differs between two versions: schema, rows by key, columns, files, statistics."""
     from foundation.store.diff import diff
 
-    with _held(asset, partition, [before, after], "store diff") as (old, new):
+    with held_versions(asset, partition, [before, after], "store diff") as (old, new):
         found = diff(old, new, examples)
     typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, default=str) if as_json else "\n".join(_described(found)))
 
@@ -56,7 +56,7 @@ def export(
     from foundation.store.export import export_repository, export_tables
 
     profile = load_profile().profile
-    with _held(asset, partition, [version or profile.name], "store export", allow_failed_gates=profile.allow_failed_gates) as (published,):
+    with held_versions(asset, partition, [version or profile.name], "store export", allow_failed_gates=profile.allow_failed_gates) as (published,):
         if kind is None and not table and split is None:
             done = export_repository(published, folder, copy=copy)
         else:
@@ -65,7 +65,7 @@ def export(
 
 
 @contextlib.contextmanager
-def _held(
+def held_versions(
     asset: str, partition: str | None, names: list[str], what: str, *, allow_failed_gates: tuple[str, ...] | None = None
 ) -> Iterator[list[PublishedVersion]]:
     """The versions that names stand for, held while they are read.

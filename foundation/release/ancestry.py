@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,5 +85,5 @@ def _parents(version: PublishedVersion, record: BuildRecord) -> list[PublishedVe
         path = asset_folder(root, key.asset, key.partition).version(key.version)
         if not (path / MANIFEST).is_file():
             raise StoreError(f"{key}, which {version} was made of, is not in {root}; materialize {key.asset} again")
-        parents.append(PublishedVersion(key.asset, key.partition, key.version, data_version, path))
+        parents.append(dataclasses.replace(version, asset=key.asset, partition=key.partition, version=key.version, data_version=data_version, path=path))
     return parents

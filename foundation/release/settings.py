@@ -75,5 +75,12 @@ class ReleaseSettings(Settings):
     datasets: DatasetReleases = DatasetReleases()
     models: ModelReleases = ModelReleases()
     push: Literal["never", "on-request"] = run_key(
-        "never", description="never: no upload at all. on-request: `push` may upload when it is called with dry_run off. No stage ever uploads."
+        "never", description="never: no upload at all. on-request: `transumanza store push ASSET --apply` uploads. No stage ever uploads."
     )
+
+    @property
+    def repositories(self) -> dict[str, RepositorySettings]:
+        """All repositories, by the name of their folder in a version."""
+        models = [value for _, value in self.models if isinstance(value, RepositorySettings)]
+        found = [self.corpus, self.datasets.chats, self.datasets.instructions, self.datasets.evalita, *models]
+        return {repository.folder: repository for repository in found}

@@ -14,12 +14,13 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foundation.store.errors import StoreError
+from foundation.store.errors import GateFailed, StoreError
+from foundation.store.layout import asset_name
 
 RECORDED_PACKAGES = (
     "transumanza", "numpy", "polars", "pyarrow", "datatrove", "fastwarc", "resiliparse", "trafilatura", "spacy",
@@ -107,6 +108,34 @@ class BuildRecord:
             return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path} is not a build record ({error}); restore it from a copy or delete it") from error
+
+
+def read_builds_of(path: Path, version: str) -> list[BuildRecord]:
+    """The record in a file where its version begins so, else none; files that do not speak of it are not parsed.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        StoreError: the file is not a whole build record.
+    """
+    if version and f'"version": "{version}'.encode() not in path.read_bytes():
+        return []
+    record = BuildRecord.read(path)
+    return [record] if record.version.startswith(version) else []
+
+
+def check_gates(record: BuildRecord, allowed: Collection[str]) -> None:
+    """See that a build may be read.
+
+    Raises:
+        GateFailed: it failed a gate, and its asset is not among those ``allowed`` by name.
+    """
+    failed = [gate for gate in record.gates if not gate.passed]
+    if failed and record.asset not in allowed:
+        verdicts = "; ".join(gate.verdict for gate in failed)
+        raise GateFailed(
+            f"{asset_name(record.asset, record.partition)}@{record.version} failed its gates: {verdicts}. Mend its inputs or settings "
+            f"and materialize it again, or allow it by name with `--set allow_failed_gates='[{record.asset}]'`"
+        )
 
 
 def write_once(path: Path, text: str) -> bool:

@@ -95,7 +95,7 @@ def collect(
     """Remove what nobody needs; arguments and errors as of ``plan_collection``. Returns what was removed."""
     limits, prunes = limits or Limits(), prunes or {}
     moment = time.time() if now is None else now
-    with store.maintained(reading=bool(prunes)):
+    with store.maintained(reading=False):
         return _collect(store, limits, prunes, moment)
 
 
@@ -115,7 +115,8 @@ def _collect(store: Store, limits: Limits, prunes: Mapping[str, Sequence[Reader]
         for pruning in collection.prunings:
             if pruning.reason is None:
                 mark_pruned(pruning)
-                thrown.append(throw_away(_folder(store, pruning.version.key), pruning.folder))
+                if pruning.folder.is_dir():  # a mirror has not fetched the rows
+                    thrown.append(throw_away(_folder(store, pruning.version.key), pruning.folder))
     for path in (*thrown, *(path for path in collection.leftovers if path.is_dir())):
         shutil.rmtree(path, ignore_errors=True)
     with exclusive(store.root):

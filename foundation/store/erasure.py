@@ -41,6 +41,8 @@ from foundation.store.store import Store
 
 Way = Literal["rewritten", "withdrawn"]
 MODEL_FILES = (".safetensors", ".gguf")
+BESIDE_ROWS = "statistics and card"
+"""What a version whose rows were pruned is said to hold where these still name an address."""
 _PURPOSE = "store erase"
 _ATTEMPTS = 5
 
@@ -102,7 +104,7 @@ class _Look:
     def search(self, erased: ErasureList) -> tuple[Erasure, ErasureList]:
         """What the store holds of the addresses; and the list with the documents that belong to them."""
         self.holdings = holdings = self._read()
-        versions = {key: version for key in holdings.versions if ((version := _published(self.store, key)).path / MANIFEST).is_file()}
+        versions = {key: version for key in holdings.versions if ((version := self.store.version(key)).path / MANIFEST).is_file()}
         if erased.addresses != self._addresses:
             self._files.clear()
             self._own_files.clear()
@@ -123,6 +125,8 @@ class _Look:
             if version.key not in self._own_files:
                 self._own_files[version.key] = eraser(version.files, search.addresses, False)
             hits.rows.update(self._own_files[version.key])
+        if version.pruned and search.is_named_beside_rows(version):
+            hits.rows[BESIDE_ROWS] += 1
         return hits
 
     def _read(self) -> Holdings:
@@ -132,10 +136,12 @@ class _Look:
         order = [key for key in upstream_first(holdings) if key in versions]
         held = tuple(Held(key, hits[key], self._way(key, hits[key])) for key in order if hits[key])
         touched, affected = {one.key for one in held}, []
+        blind = {one.key for one in held if versions[one.key].pruned}  # which documents they held is not known: neither is what readers hold of them
         for key in order:
             read = {upstream.key for build in holdings.makers(key) for upstream in build.upstream}
-            if key not in touched and read & touched and not names_documents(versions[key]):
+            if key not in touched and read & touched and (read & blind or not names_documents(versions[key])):
                 touched.add(key)
+                blind |= {key} if read & blind else set()
                 files = [entry["path"] for entry in versions[key].manifest["files"]]
                 affected.append(Affected(key, tuple(sorted(read & touched, key=str)), any(path.endswith(MODEL_FILES) for path in files)))
         names = {one.key for one in held}
@@ -144,8 +150,8 @@ class _Look:
         return Erasure(held, tuple(affected), tuple(references), tuple(readers))
 
     def _way(self, key: VersionKey, hits: Hits) -> Way:
-        mixed = self.mixed.get(key.asset, frozenset()) & set(_published(self.store, key).tables)
-        return "withdrawn" if mixed or hits.files or _published(self.store, key).pruned else "rewritten"
+        mixed = self.mixed.get(key.asset, frozenset()) & set(self.store.version(key).tables)
+        return "withdrawn" if mixed or hits.files or self.store.version(key).pruned else "rewritten"
 
 
 def plan_erasure(
@@ -168,9 +174,9 @@ def plan_erasure(
     Raises:
         StoreError: a manifest, a record, a reference or the list of erased addresses is damaged.
     """
-    erased = read_erased(store.root)
     look = _Look(store, mixed or {}, erasers or {})
     with store.undisturbed():
+        erased = store.erasure_list
         return look.search(erased.extended(erased.addresses.with_addresses(urls, domains), ()))[0]
 
 
@@ -200,7 +206,7 @@ def _erase(store: Store, urls: Sequence[str], domains: Sequence[str], look: _Loo
         for _ in range(_ATTEMPTS):
             with store.undisturbed():
                 erasure, erased = look.search(read_erased(store.root))
-                pin.hold(_published(store, held.key) for held in erasure.held)
+                pin.hold(store.version(held.key) for held in erasure.held)
             _refuse_while_read(erasure)
             search = Search(erased.addresses, erased.documents)
             replacements = _rewrite_all(store, look, erasure, search, pin)
@@ -242,14 +248,14 @@ def _rewrite_all(
     assert look.holdings is not None
     records: dict[tuple[VersionKey, str], BuildRecord | None] = {}
     named: dict[tuple[VersionKey, str], tuple[str, str]] = {}
-    done = [_published(store, held.key) for held in erasure.held]
+    done = [store.version(held.key) for held in erasure.held]
     for held in erasure.held:
-        version, makers = _published(store, held.key), look.holdings.makers(held.key)
+        version, makers = store.version(held.key), look.holdings.makers(held.key)
         if held.way == "withdrawn" or not makers:
             records |= {(held.key, build.key.fingerprint): None for build in makers}
             continue
         name = rewrite(store, version, held.hits, search, look.erasers.get(held.key.asset))
-        done.append(_published(store, VersionKey(held.key.asset, held.key.partition, name)))
+        done.append(store.version(VersionKey(held.key.asset, held.key.partition, name)))
         with store.undisturbed():
             pin.hold(done)
             for build in makers:
@@ -300,8 +306,3 @@ def _tombstone(held: Held, makers: Iterable[Build], replacement: BuildRecord | N
         "erased_at": now(),
     }
     return json.dumps(document, indent=1) + "\n"
-
-
-def _published(store: Store, key: VersionKey) -> PublishedVersion:
-    path = asset_folder(store.root, key.asset, key.partition).version(key.version)
-    return PublishedVersion(key.asset, key.partition, key.version, key.version, path)

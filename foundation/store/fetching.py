@@ -26,6 +26,11 @@ class RemoteVersion(PublishedVersion):
         self._fetch(dict(listed_files(self.manifest, self.tables)))
         return super().files
 
+    def file(self, relative: str) -> Path:
+        """As of any version; it is here then."""
+        self._fetch({relative: dict(listed_files(self.manifest))[relative]})
+        return super().file(relative)
+
     def table_files(self, table: str, split: str | None = None) -> list[Path]:
         """As of any version; they are here then."""
         found = super().table_files(table, split)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from foundation.store.builds import BuildRecord
-from foundation.store.layout import asset_folder
+from foundation.store.layout import VersionKey
 from foundation.store.published import PublishedVersion
 from foundation.store.store import Store
 
@@ -65,8 +65,7 @@ class History:
         named = _named(build.record, asset)
         if named is None:
             return None
-        path = asset_folder(self.store.root, asset, None).version(named["version"])
-        published = PublishedVersion(asset, None, named["version"], named["data_version"], path)
+        published = self.store.version(VersionKey(asset, None, named["version"]), named["data_version"])
         return None if published.damage() else published
 
     def versions_behind(self, record: BuildRecord, assets: Collection[str]) -> dict[str, str]:

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from foundation.execution.turns import one_at_a_time
 from foundation.store.builds import BuildRecord, now
-from foundation.store.erased import ErasedAddresses
+from foundation.store.erased import ErasureList
 from foundation.store.errors import StoreError
 from foundation.store.fetching import RemoteVersion
-from foundation.store.layout import ERASED, MANIFEST, PINS, TAGS, asset_folder
+from foundation.store.layout import CARD, ERASED, MANIFEST, PINS, PRUNED, TAGS, VersionKey, asset_folder
 from foundation.store.owners import Owner
 from foundation.store.pins import Pin
 from foundation.store.published import PublishedVersion, listed_files
@@ -94,6 +94,7 @@ class MirroredStore(Store):
 
     def _small_here(self) -> Iterator[str]:
         """What the mirror holds of records, references, pins and lists."""
+        known = self._known()
         for pattern in ("builds/**/*", "refs/**/*"):
             for depth in ("*/", "*/*/"):
                 for path in self.root.glob(depth + pattern):
@@ -103,8 +104,9 @@ class MirroredStore(Store):
             if path.is_file() and not path.name.startswith(".build"):
                 yield self._path(path)
         for place in self._versions(""):
-            if (place / MANIFEST).is_file() and self._path(place / MANIFEST) in self._known():
-                yield self._path(place / MANIFEST)
+            for name in (PRUNED, MANIFEST):  # one that was placed and is not uploaded yet is this machine's own
+                if (place / name).is_file() and self._path(place / name) in known:
+                    yield self._path(place / name)
 
     def _known(self) -> dict[str, str]:
         try:
@@ -122,10 +124,10 @@ class MirroredStore(Store):
         return self.pull(f"{self._relative(asset, partition)}/") if not self._removing else {}
 
     @property
-    def erased(self) -> ErasedAddresses:
+    def erasure_list(self) -> ErasureList:
         if not self._removing:
             self.pull(ERASED)
-        return super().erased
+        return super().erasure_list
 
     def _relative(self, asset: str, partition: str | None) -> str:
         return asset_folder(self.root, asset, partition).path.relative_to(self.root).as_posix()
@@ -135,9 +137,8 @@ class MirroredStore(Store):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def published(self, record: BuildRecord) -> PublishedVersion:
-        path = super().published(record).path
-        return RemoteVersion(record.asset, record.partition, record.version, record.data_version, path, self.objects, self.root)
+    def version(self, key: VersionKey, data_version: str | None = None) -> RemoteVersion:
+        return RemoteVersion(*key, data_version or key.version, super().version(key).path, self.objects, self.root)
 
     def record(self, asset: str, partition: str | None = None, *, ref: str) -> BuildRecord:
         self._pull_asset(asset, partition)
@@ -172,6 +173,8 @@ class MirroredStore(Store):
 
     @contextlib.contextmanager
     def pin(self, what: str) -> Iterator[Pin]:
+        if not self._removing:
+            self.pull()  # whoever pins looks at lineage too: at records and manifests of other assets than those it reads
         with super().pin(what) as made:
             made.on_write = lambda path: self.objects.put(f"{PINS}/{path.name}", path.read_bytes())
             made.on_release = lambda path: self.objects.remove([f"{PINS}/{path.name}"])
@@ -206,7 +209,7 @@ class MirroredStore(Store):
             if not (place / MANIFEST).is_file():  # one that was not finished: its card alone
                 continue
             parts = place.relative_to(self.root).parts
-            yield RemoteVersion(parts[0], parts[1] if len(parts) == 4 else None, parts[-1], parts[-1], place, self.objects, self.root)
+            yield self.version(VersionKey(parts[0], parts[1] if len(parts) == 4 else None, parts[-1]))
 
     def _take_over_dead(self, found: str) -> bool:
         """Remove the mark of a process of this machine that is gone."""
@@ -224,7 +227,12 @@ class MirroredStore(Store):
         new = [path for path, place in here.items() if path not in before or (_is_small(path) and self._differs(place, known.get(path), before[path]))]
         for path in sorted(new, key=_order):
             self.objects.upload(here[path], path)
-        gone = [path for path, found in before.items() if path not in here and (_is_small(path) or self._is_left(path, found, before, here))]
+        pruned = tuple(f"{self._path(version.table_folder(table))}/" for version in self._whole() for table in version.pruned)
+        gone = [
+            path
+            for path, found in before.items()
+            if path not in here and (_is_small(path) or path.startswith(pruned) or self._is_left(path, found, before, here))
+        ]
         self.objects.remove(sorted(gone, key=_order, reverse=True))
 
     def _is_left(self, path: str, found: RemoteObject, before: Mapping[str, RemoteObject], here: Mapping[str, Path]) -> bool:
@@ -276,7 +284,8 @@ class MirroredStore(Store):
 
     def _upload(self, version: PublishedVersion, ref: str, listing: Mapping[str, RemoteObject]) -> None:
         """Put a version's files, the manifest last; what an earlier version holds under the same sha256 is copied by the server."""
-        if not self._lacks(version, listing):
+        mark = self._path(version.path / PRUNED)
+        if not self._lacks(version, listing) and mark not in listing:
             return
         shared = self._shared(version, ref, listing)
         for relative, entry in listed_files(version.manifest):
@@ -287,8 +296,10 @@ class MirroredStore(Store):
                 self.objects.copy(shared[entry["sha256"]], path)
             else:
                 self.objects.upload(version.path / relative, path)
-        for name in ("README.md", MANIFEST):
+        for name in (CARD, MANIFEST):
             self.objects.upload(version.path / name, self._path(version.path / name))
+        if mark in listing:  # its rows are there again
+            self.objects.remove([mark])
 
     def _shared(self, version: PublishedVersion, ref: str, listing: Mapping[str, RemoteObject]) -> dict[str, str]:
         """Objects by sha256 of the version that the reference names now."""
@@ -353,7 +364,7 @@ class MirroredStore(Store):
 def _is_small(path: str) -> bool:
     """Whether the mirror keeps an object in step: all but the files of versions."""
     parts = path.split("/")
-    return "v" not in parts[:-1] or _is_manifest(path) or (parts[-1] in ("README.md", "pruned.json") and parts[-3:-2] == ["v"])
+    return "v" not in parts[:-1] or _is_manifest(path) or (parts[-1] in (CARD, PRUNED) and parts[-3:-2] == ["v"])
 
 
 def _is_manifest(path: str) -> bool:

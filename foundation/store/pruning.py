@@ -54,13 +54,13 @@ def plan_pruning(store: Store, holdings: Holdings, needed: Needed, asset: str, r
         StoreError: a version holds no table.
     """
     for key in sorted((version for version in holdings.versions if version.asset == asset and version in needed.versions), key=str):
-        version = _published(store, key)
+        version = store.version(key)
         if version.pruned:
             continue
         if not version.tables:
             raise StoreError(f"{version} holds files only, which nothing makes again cheaply; prune assets with tables")
         table = version.tables[0]
-        size = sum(path.stat().st_size for path in version.table_files(table))
+        size = sum(entry["bytes"] for split in version.manifest["tables"][table]["splits"].values() for entry in split["files"])
         yield Pruning(version, table, size, _reason(key, holdings, needed, readers))
 
 
@@ -68,7 +68,7 @@ def interrupted(store: Store, holdings: Holdings, needed: Needed) -> Iterator[Pr
     """Versions that stay, whose mark was written and whose rows are still there: their pruning was killed in between."""
     for key in holdings.versions:
         if key in needed.versions and (asset_folder(store.root, key.asset, key.partition).version(key.version) / PRUNED).is_file():
-            version = _published(store, key)
+            version = store.version(key)
             for table in version.pruned:
                 files = [path for path in version.table_folder(table).glob("*") if path.is_file()]
                 if version.table_folder(table).is_dir():
@@ -83,11 +83,6 @@ def mark_pruned(pruning: Pruning) -> None:
         for unfinished in version.path.glob(f".{PRUNED}.*"):
             unfinished.unlink()
         replace_atomically(version.path / PRUNED, json.dumps(document, indent=1) + "\n")
-
-
-def _published(store: Store, key: VersionKey) -> PublishedVersion:
-    path = asset_folder(store.root, key.asset, key.partition).version(key.version)
-    return PublishedVersion(key.asset, key.partition, key.version, key.version, path)
 
 
 def _reason(version: VersionKey, holdings: Holdings, needed: Needed, readers: Sequence[Reader]) -> str | None:

@@ -85,6 +85,10 @@ class PublishedVersion:
         """Size on disk of what was not pruned."""
         return sum(entry["bytes"] for _, entry in listed_files(self.manifest, self.pruned))
 
+    def file(self, relative: str) -> Path:
+        """Where a file that the manifest lists lies, by its path below the version; it is there to be read."""
+        return self.path / relative
+
     def table_folder(self, table: str) -> Path:
         """Where the files of a table lie."""
         return self.path / "tables" / table

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foundation.store.erased import ErasedAddresses, host_of
+from foundation.store.layout import CARD
 from foundation.store.published import PublishedVersion, listed_files
 
 BATCH_ROWS = 20_000
@@ -88,20 +89,22 @@ class Search:
             if name not in version.pruned and (columns & ADDRESSES or (by_document and "document_id" in columns)):
                 for split in table["splits"].values():
                     for entry in split["files"]:
-                        self._file(version.table_folder(name) / entry["path"], entry["sha256"], name, hits, known)
+                        self._file(version, f"tables/{name}/{entry['path']}", entry["sha256"], name, hits, known)
         for relative, entry in listed_files(version.manifest, version.tables) if files else ():
             if relative.endswith(".parquet"):
                 before = hits.rows[relative]
-                self._file(version.path / relative, entry["sha256"], relative, hits, known)
+                self._file(version, relative, entry["sha256"], relative, hits, known)
                 if hits.rows[relative] > before:
                     hits.files.add(relative)
         hits.rows = +hits.rows
         return hits
 
-    def _file(self, path: Path, sha256: str, name: str, hits: Hits, known: dict[tuple[str, bool], tuple[int, frozenset[str]]]) -> None:
+    def _file(
+        self, version: PublishedVersion, relative: str, sha256: str, name: str, hits: Hits, known: dict[tuple[str, bool], tuple[int, frozenset[str]]]
+    ) -> None:
         place = sha256, bool(self.documents)
         if place not in known:
-            known[place] = self._searched(path)
+            known[place] = self._searched(version.file(relative))
         rows, documents = known[place]
         hits.rows[name] += rows
         hits.documents |= documents
@@ -141,6 +144,12 @@ class Search:
         if isinstance(value, list | tuple):
             return [self.values(item) for item in value if not isinstance(item, str) or self.text(item) != _PLACE]
         return self.text(value) if isinstance(value, str) else value
+
+    def is_named_beside_rows(self, version: PublishedVersion) -> bool:
+        """Whether a version's statistics or its card name an erased address."""
+        statistics = version.manifest["statistics"]
+        card = (version.path / CARD).read_text(encoding="utf-8") if (version.path / CARD).is_file() else ""
+        return bool(self.values(statistics) != statistics or self.text(card) != card)
 
     def _holds_host(self, host: str) -> bool:
         return self.addresses.holds_host(host_of(host) if "://" in host else host)

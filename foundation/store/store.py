@@ -27,14 +27,15 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foundation.store.builds import BuildRecord, replace_atomically, write_once
-from foundation.store.erased import ErasedAddresses, read_erased
-from foundation.store.errors import GateFailed, NotPublished, StoreError
+from foundation.store.builds import BuildRecord, check_gates, read_builds_of, replace_atomically, write_once
+from foundation.store.erased import ErasedAddresses, ErasureList, read_erased
+from foundation.store.errors import NotPublished, StoreError
 from foundation.store.layout import (
     MANIFEST,
     PRUNED,
     TAGS,
     AssetFolder,
+    VersionKey,
     asset_folder,
     asset_name,
     entries,
@@ -122,12 +123,12 @@ class Store:
         for ref in (name, f"{TAGS}/{name}"):
             if ref in references:
                 return self.record(asset, partition, ref=ref)
-        builds = self.builds(asset, partition)
-        found = {record.version: record for record in builds if name and record.version.startswith(name)}
+        found = {record.version: record for record in self.builds(asset, partition, version=name)} if name else {}
         if len(found) == 1:
             return found.popitem()[1]
         if found:
             raise StoreError(f"several versions of {asset_name(asset, partition)} begin with {name!r}: {', '.join(sorted(found))}; give more of one")
+        builds = self.builds(asset, partition)
         if not builds:
             return self.record(asset, partition, ref=name)  # nothing is there: the error says what to do
         versions = list(dict.fromkeys(record.version for record in reversed(builds)))
@@ -143,12 +144,13 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def builds(self, asset: str, partition: str | None = None) -> list[BuildRecord]:
-        """All build records of an asset, oldest first."""
+    def builds(self, asset: str, partition: str | None = None, *, version: str = "") -> list[BuildRecord]:
+        """The build records of an asset, or of its versions that begin so; oldest first."""
         found = []
-        for path in self._at(asset, partition).builds.glob("*.json"):
-            with contextlib.suppress(FileNotFoundError):  # removed since
-                found.append(BuildRecord.read(path))
+        for entry in entries(self._at(asset, partition).builds):
+            if entry.name.endswith(".json") and not entry.name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):  # removed since
+                    found += read_builds_of(Path(entry.path), version)
         return sorted(found, key=lambda record: (record.started_at, record.fingerprint))
 
     def partitions(self, asset: str) -> list[str]:
@@ -179,8 +181,11 @@ class Store:
 
     def published(self, record: BuildRecord) -> PublishedVersion:
         """The version that a build made."""
-        path = self._at(record.asset, record.partition).version(record.version)
-        return PublishedVersion(record.asset, record.partition, record.version, record.data_version, path)
+        return self.version(VersionKey(record.asset, record.partition, record.version), record.data_version)
+
+    def version(self, key: VersionKey, data_version: str | None = None) -> PublishedVersion:
+        """A version by its name, whether it is there or not; ``data_version`` is what it counts as in lineage, default its own name."""
+        return PublishedVersion(*key, data_version or key.version, self._at(key.asset, key.partition).version(key.version))
 
     @property
     def erased(self) -> ErasedAddresses:
@@ -189,7 +194,12 @@ class Store:
         Raises:
             StoreError: the list is damaged.
         """
-        return read_erased(self.root).addresses
+        return self.erasure_list.addresses
+
+    @property
+    def erasure_list(self) -> ErasureList:
+        """The list of what was erased, as it is kept; errors as of ``erased``."""
+        return read_erased(self.root)
 
     def tombstones(self, asset: str, partition: str | None = None) -> dict[str, Mapping[str, Any]]:
         """By version, what is left of those that held erased rows: when they went and what took their place."""
@@ -288,8 +298,7 @@ class Store:
         with contextlib.suppress(FileNotFoundError, StoreError):  # there is none yet, or it is damaged: then every file is the version's own
             version, _ = read_reference(self._at(record.asset, record.partition).reference(ref))
             if version != record.version:
-                path = self._at(record.asset, record.partition).version(version)
-                link_unchanged(staging.path, PublishedVersion(record.asset, record.partition, version, version, path))
+                link_unchanged(staging.path, self.version(VersionKey(record.asset, record.partition, version)))
 
     def place(self, staging: Staging, version: str) -> Path:
         """Move a completed staging folder to ``v/<version>``; identical content that is already there stays."""
@@ -298,8 +307,7 @@ class Store:
         with self.undisturbed():
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
-                there = PublishedVersion(staging.asset, staging.partition, version, version, target)
-                if not self._fault(there):
+                if not self._fault(self.version(VersionKey(staging.asset, staging.partition, version))):
                     return target
                 aside = target.rename(target.with_name(f".damaged-{version}-{os.urandom(4).hex()}"))
             try:
@@ -400,18 +408,3 @@ class Store:
         if faults:
             return f"it is damaged ({faults[0]})"
         return f"the rows of {', '.join(published.pruned)} were pruned" if published.pruned else None
-
-
-def check_gates(record: BuildRecord, allowed: Collection[str]) -> None:
-    """See that a build may be read.
-
-    Raises:
-        GateFailed: it failed a gate, and its asset is not among those ``allowed`` by name.
-    """
-    failed = [gate for gate in record.gates if not gate.passed]
-    if failed and record.asset not in allowed:
-        verdicts = "; ".join(gate.verdict for gate in failed)
-        raise GateFailed(
-            f"{asset_name(record.asset, record.partition)}@{record.version} failed its gates: {verdicts}. Mend its inputs or settings "
-            f"and materialize it again, or allow it by name with `--set allow_failed_gates='[{record.asset}]'`"
-        )

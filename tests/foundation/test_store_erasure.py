@@ -20,6 +20,7 @@ from foundation.store import NotPublished, PublishedVersion, Store, StoreError
 from foundation.store.collection import Limits, collect
 from foundation.store.erased import NOTHING_ERASED, normal_url, read_domains, read_erased, read_urls
 from foundation.store.erasure import Erasure, erase, plan_erasure
+from foundation.store.pruning import Reader
 from tests.foundation.erasable_line import ASSETS, LINE, MIXED, hash_of, run_line, urls, workplace
 from tests.foundation.killing import killer
 
@@ -139,6 +140,21 @@ def test_a_release_that_holds_rows_is_withdrawn_and_one_that_holds_none_stays(tm
     done = erase(place.store, domains=[DOMAIN], mixed=MIXED)
     assert {held.key.asset: held.way for held in done.held}["release_rossi"] == "withdrawn" and place.store.refs("release_rossi") == {}
     assert place.store.resolve("release_verdi", ref="demo").damage() == [] and "release_verdi" not in {one.key.asset for one in done.affected}
+
+
+def test_what_names_a_domain_and_has_no_rows_any_more_is_withdrawn(tmp_path: Path) -> None:
+    """Rows were pruned before: nothing can be rewritten, and statistics and card must not go on naming the domain."""
+    run_line(tmp_path)
+    store, later = Store(tmp_path / "store"), time.time() + 10 * 86_400
+    collect(store, prunes={"pages": [Reader("measures", False)]}, now=later)
+    gone = store.resolve("pages", ref="demo")
+    assert gone.pruned and DOMAIN in json.dumps(gone.statistics)
+    done = erase(store, domains=["verdi.example"], mixed=MIXED)
+    assert {held.key.asset: (held.way, dict(held.hits.rows)) for held in done.held} == {"pages": ("withdrawn", {"statistics and card": 1})}
+    assert [one.key.asset for one in done.affected] == ["measures", "tokens", "model", "report"], "which documents are gone is not known: all may hold some"
+    assert [one.key.asset for one in done.models] == ["model"]
+    assert "verdi.example" not in "".join(path.read_text() for path in store.root.rglob("*.json")) and store.refs("pages") == {}
+    assert not run_line(tmp_path)["pages"].reused and "verdi.example" not in json.dumps(store.resolve("pages", ref="demo").statistics)
 
 
 def test_single_urls_and_lists_that_grow(tmp_path: Path) -> None:

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from foundation.release.ancestry import ancestry
 from foundation.stages import StageResult, Workplace, run_stage
 from foundation.store import NotPublished, Store, StoreError
-from foundation.store.collection import Limits, collect
-from foundation.store.erasure import erase
+from foundation.store.collection import Limits, collect, plan_collection
+from foundation.store.erasure import erase, plan_erasure
+from foundation.store.errors import Pruned
+from foundation.store.history import History, PastBuild
+from foundation.store.layout import PRUNED
 from foundation.store.mirrored import REMOVING, MirroredStore
 from foundation.store.opening import open_store
+from foundation.store.pruning import Reader
 from tests.foundation.erasable_line import ASSETS, LINE, MIXED, urls, workplace
 from tests.foundation.store_builds import published
 
@@ -92,6 +97,51 @@ def check_erasure(url: str, tmp_path: Path) -> None:
     second = run_remote(other, tmp_path / "b")
     assert not second["pages"].reused and sorted(second["pages"].published.read("pages")["url"].to_list()) == kept
     assert all(result.reused for result in run_remote(store, tmp_path / "a").values())
+
+
+def check_pruning(url: str, tmp_path: Path) -> None:
+    """Rows go from the server, not only from a mirror; and come back, for every mirror, once the asset is made again."""
+    store, home, prunes = mirrored(url, tmp_path), tmp_path / "a", {"pages": [Reader("measures", False)]}
+    version = run_remote(store, home)["pages"].published
+    rows = f"pages/v/{version.version}/tables/pages/"
+    later = time.time() + 10 * 86_400
+    dry = plan_collection(mirrored(url, tmp_path, "dry"), prunes=prunes, now=later)
+    assert [(one.reason, one.bytes) for one in dry.prunings] == [(None, store.objects.listing(rows)[f"{rows}train-00000-of-00001.parquet"].size)]
+    other = mirrored(url, tmp_path, "other")
+    assert collect(other, prunes=prunes, now=later).prunings[0].reason is None
+    assert not store.objects.listing(rows), "the rows are still on the server"
+    assert store.resolve("pages", ref="demo").read("counts").height == 1
+    with pytest.raises(Pruned, match="materialize pages again"):
+        mirrored(url, tmp_path, "reader").resolve("pages", ref="demo").read("pages")
+    again = run_remote(store, home)
+    assert [asset for asset, result in again.items() if not result.reused] == ["pages"] and again["pages"].published.version == version.version
+    assert other.resolve("pages", ref="demo").read("pages").height == 12 and mirrored(url, tmp_path, "fresh").resolve("pages", ref="demo").read("pages").height == 12
+    store.objects.put(f"pages/v/{version.version}/{PRUNED}", b'{"tables": ["pages"]}')  # killed after the mark, before the rows went
+    collect(other, prunes=prunes, now=later)
+    assert not store.objects.listing(rows)
+
+
+def check_lineage_elsewhere(url: str, tmp_path: Path) -> None:
+    """A machine that has only the URL knows what stands behind a version, and what an erasure would find."""
+    model = run_remote(mirrored(url, tmp_path), tmp_path / "a")["model"]
+    elsewhere = mirrored(url, tmp_path, "elsewhere")
+    with elsewhere.pin("a reader"):
+        behind = ancestry([elsewhere.resolve("model", ref="demo")])
+        assert [one.name for one in behind] == ["model", "tokens", "measures", "pages"] and all(one.record for one in behind)
+        assert behind[-1].version.read("pages").height == 12
+        pages = History(elsewhere, "demo").upstream(PastBuild(elsewhere.record("measures", ref="demo"), behind[2].version), "pages")
+        assert pages is not None and pages.read("pages").height == 12
+    found = plan_erasure(mirrored(url, tmp_path, "asking"), domains=[DOMAIN], mixed=MIXED)
+    assert [held.key.asset for held in found.held] == ["pages", "measures", "tokens"] and [one.key.asset for one in found.models] == ["model"]
+    assert mirrored(url, tmp_path, "last").resolve("model", ref="demo").version == model.published.version
+
+
+def test_pruning_on_a_url(url: str, tmp_path: Path) -> None:
+    check_pruning(url, tmp_path)
+
+
+def test_lineage_from_another_machine(url: str, tmp_path: Path) -> None:
+    check_lineage_elsewhere(url, tmp_path)
 
 
 def test_a_line_on_a_url(url: str, tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from foundation.store.erasure import erase
 from foundation.store.mirrored import REMOVING
 from tests.foundation.erasable_line import ASSETS, MIXED
 from tests.foundation.killing import killer
-from tests.foundation.test_store_remote import check_collection, check_erasure, check_whole_line, mirrored, run_remote
+from tests.foundation.test_store_remote import (
+    check_collection,
+    check_erasure,
+    check_lineage_elsewhere,
+    check_pruning,
+    check_whole_line,
+    mirrored,
+    run_remote,
+)
 from tests.servers import S3Server, s3_server
 
 KILLS = int(os.environ.get("TRANSUMANZA_S3_KILLS", "50"))
@@ -44,6 +52,14 @@ def test_collection_on_s3(server: S3Server, tmp_path: Path) -> None:
 
 def test_erasure_on_s3(server: S3Server, tmp_path: Path) -> None:
     check_erasure(f"{server.url}store", tmp_path)
+
+
+def test_pruning_on_s3(server: S3Server, tmp_path: Path) -> None:
+    check_pruning(f"{server.url}store", tmp_path)
+
+
+def test_lineage_from_another_machine_on_s3(server: S3Server, tmp_path: Path) -> None:
+    check_lineage_elsewhere(f"{server.url}store", tmp_path)
 
 
 def test_wrong_credentials_are_explained(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
