@@ -40,6 +40,13 @@ def test_genuine_italian_with_all_marks(apertium: EngineChoice) -> None:
     assert "sha256:" in apertium.package
 
 
+def test_a_last_word_that_reads_as_an_abbreviation(apertium: EngineChoice) -> None:
+    """With the stop that is added, "p" is "p.", and no stop comes back."""
+    translations = ApertiumEngine(apertium).translate(['", "p', "Good night"])
+    assert translations[0].text == '", "p' and translations[0].unknown_words == 1
+    assert translations[1].text == "Buona notte"
+
+
 def test_unknown_words_are_counted_and_their_marks_removed(apertium: EngineChoice) -> None:
     translation = ApertiumEngine(apertium).translate(["The Benthesikyme sees the frobnicator."])[0]
     assert "*" not in translation.text

@@ -32,8 +32,8 @@ _MARK = re.compile(r"(?<!\\)[*#@]+(?=[^\s.,;:!?])")
 """``*`` unknown word, ``@`` no translation of a lemma, ``#`` no inflected form."""
 _HIDDEN = {"*": "\ue000", "#": "\ue001"}
 """Signs of the text that would read as marks travel as private-use characters."""
-_END = ".[]"
-"""What ``apertium-destxt`` puts at a text's end: a full stop that shows the tagger that the sentence is over."""
+_STOP, _BLANK = ".", "[]"
+"""What ``apertium-destxt`` puts at a text's end: a full stop that shows the tagger that the sentence is over, and an empty blank."""
 
 
 def packages_of(pairs: Sequence[str]) -> tuple[str, ...]:
@@ -113,12 +113,13 @@ class ApertiumEngine:
         """
         if not sentences:
             return []
-        output = self._run("".join(f"{_encoded(sentence)}{_END}\0" for sentence in sentences))
+        output = self._run("".join(f"{_encoded(sentence)}{_STOP}{_BLANK}\0" for sentence in sentences))
         parts = output.split("\0")
         found, rest = parts[: len(sentences)], parts[len(sentences) :]
-        if len(found) < len(sentences) or any(rest) or not all(part.endswith(_END) for part in found):
+        if len(found) < len(sentences) or any(rest) or not all(part.endswith(_BLANK) for part in found):
             raise EngineError(f"Apertium gave {len(parts) - 1} parts for {len(sentences)} sentences; the first was {sentences[0]!r}")
-        return [_decoded(part.removesuffix(_END)) for part in found]
+        # The stop is gone where the last letters with it are read as an abbreviation ("p.").
+        return [_decoded(part.removesuffix(_BLANK).removesuffix(_STOP)) for part in found]
 
     def _run(self, text: str) -> str:
         """The output of the chained programs; files, not threads, stand at both ends, so that nothing can block."""
