@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Without a deadline for each example: the first one imports and compiles, which on a busy machine takes longer than Hypothesis' 200 ms.
+settings.register_profile("transumanza", deadline=None)
+settings.load_profile("transumanza")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from translation.blocks import blocks
-from translation.segmentation import blanked
+from translation.segmentation import ITEM_LABEL, blanked
 from translation.spans import SpanKind, inline_spans
 
-_LIST_ITEM = re.compile(r"[ \t]*(?:>[ \t]?)*[ \t]*(?:[-*+•–▪◦]|\d{1,3}[.)]|\(?[A-Za-z0-9]{1,2}\))[ \t]+\S")
+_LIST_ITEM = re.compile(rf"[ \t]*(?:>[ \t]?)*[ \t]*(?:[-*+•–▪◦]|\d{{1,3}}[.)]|\(?(?:{ITEM_LABEL})\))[ \t]+\S")
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
 
 

@@ -17,14 +17,16 @@ from translation.blocks import blocks
 from translation.protection import Spans, speaks
 from translation.spans import InlineSpan, inline_spans
 
-SEGMENTER_VERSION = "2"
+SEGMENTER_VERSION = "3"
 """Changes whenever the same text may be cut otherwise."""
 
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 """Everything that some program takes for the end of a line; none of it reaches an engine."""
 _IN_LINE = re.compile(rf"[^{LINE_ENDS}]+")
+ITEM_LABEL = r"\d{1,2}|[A-Za-z]|[ivxIVX]{2,5}"
+"""What stands before the bracket of a list's mark; a word such as 'we' does not: '(We) know that.'"""
 _LINE_HEAD = re.compile(
-    r"[\ufeff\u200b\u200e\u200f\u2060]*(?:[ \t]*(?:>|#{1,6}(?=[ \t])|[-*+•–▪◦](?=[ \t])|\d{1,3}[.)](?=[ \t])|\(?[A-Za-z0-9]{1,2}\)(?=[ \t])|\[[ xX]\](?=[ \t])))*+[ \t]*"
+    rf"[\ufeff\u200b\u200e\u200f\u2060]*(?:[ \t]*(?:>|#{{1,6}}(?=[ \t])|[-*+•–▪◦](?=[ \t])|\d{{1,3}}[.)](?=[ \t])|\(?(?:{ITEM_LABEL})\)(?=[ \t])|\[[ xX]\](?=[ \t])))*+[ \t]*"
 )
 _LABEL = re.compile(r"(?P<mark>\*{1,3}|_{1,3})(?=\S)(?P<label>(?:(?!(?P=mark)).)++)(?<=\S)(?P=mark)(?P<after>\s*[:–—-]\s*|[.:]?\s*$)")
 _CELL_BAR = re.compile(r"(?<!\\)\|")

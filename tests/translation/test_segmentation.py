@@ -113,6 +113,8 @@ def test_a_sentence_is_cut_without_loss(text: str, limit: int) -> None:
         ("$$ never closed\nis text", ["$$ never closed", "is text"]),
         ("\\[ never closed\nis text", ["\\[ never closed", "is text"]),
         ("x" * 200 + " has a key", ["x" * 200 + " has a key"]),
+        ("(We) know that.\nno) is a word.", ["(We) know that.", "no) is a word."]),
+        ("(iii) item one\nb) item two\n12) item three", ["item one", "item two", "item three"]),
     ],
 )
 def test_what_reaches_the_engine(text: str, expected: list[str]) -> None:
