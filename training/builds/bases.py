@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from foundation.stages import StageContext, StageReport, StageSetup
-from training.base import fetch_base, link_tree, origin_of, publish_base
+from training.base import fetch_base, origin_of, publish_base
 from training.builds.inputs import text_frame
 from training.checkpoints import WANTED, check_length, load_tokenizer
+from training.linking import link_tree
 from training.packing import Row
 from training.recipes import load_parameter_count
 from training.settings import FolderBase, TokenSettings
