@@ -26,6 +26,8 @@ from foundation.stages import Stage, StageContext, StageReport
 from foundation.store import TableSpec
 from training.comparison import COMPARISON
 from training.compute import compute_table
+from training.errors import TrainingError
+from training.linking import link_tree
 
 LANGUAGE = LanguageSettings.model_validate(yaml.safe_load((PROFILES_ROOT / "languages" / "ita.yaml").read_text(encoding="utf-8")))
 _SPLITS = {"clean_corpus": ("train", "validation"), "evalita_instructions": ("train", "validation", "test")}
@@ -312,12 +314,19 @@ def test_links_become_copies_across_devices(tmp_path: Path, monkeypatch: pytest.
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert model_release.link_tree(source, tmp_path / "target") == 3
+    assert link_tree(source, tmp_path / "target") == 3
     assert (tmp_path / "target" / "weights").read_bytes() == b"123"
-    with pytest.raises(ReleaseError, match="holds no files"):
-        model_release.link_tree(tmp_path / "absent", tmp_path / "target")
-    with pytest.raises(ReleaseError, match="comes from two folders"):
-        model_release.link_tree(source, tmp_path / "target")
+    with pytest.raises(TrainingError, match="holds no files"):
+        link_tree(tmp_path / "absent", tmp_path / "target")
+    with pytest.raises(TrainingError, match="is there already"):
+        link_tree(source, tmp_path / "target")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(OSError, match="No space left"):  # a copy would need more of it
+        link_tree(source, tmp_path / "other")
 
 
 # -- upload -------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -165,17 +164,3 @@ def origin_of(folder: Path) -> Mapping[str, Any]:
         return json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / ORIGIN} cannot be read ({error}); materialize the base model again") from error
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """The same files in another version: hard links where the filesystem has them, copies elsewhere."""
-    for path in sorted(source.rglob("*")):
-        place = target / path.relative_to(source)
-        if path.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            place.hardlink_to(path)
-        except OSError:  # another filesystem, or one without links
-            shutil.copyfile(path, place)

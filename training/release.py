@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,40 +20,12 @@ from foundation.store import PublishedVersion
 from training.base import BASE_ASSETS
 from training.builds.merges import merged_weights
 from training.compute import compute_table
+from training.linking import link_tree
 from training.notices import write_notices
 
 MODELS = {"adapted": "adapted_model", "instruction": "instruction_model", "chat": "chat_model", "evalita": "evalita_model"}
 DATA_ASSETS = ("clean_corpus", "replay_text", "translated_chats", "translated_instructions", "evalita_instructions")
 CARD = "README.md"
-
-
-def link_tree(source: Path, target: Path) -> int:
-    """Make the files of a folder appear in another by hard links, copied where a link cannot be; returns their bytes.
-
-    A card in the source folder is left behind: the repository has its own.
-
-    Raises:
-        ReleaseError: the source folder is missing or empty, or two folders bring one name.
-    """
-    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else []
-    if not files:
-        raise ReleaseError(f"{source} holds no files; materialize the model again")
-    size = 0
-    for path in files:
-        if path.relative_to(source).as_posix() == CARD:
-            continue
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            raise ReleaseError(f"{place} comes from two folders of one model; look at {source}")
-        try:
-            os.link(path, place)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
-                raise
-            shutil.copy2(path, place)
-        size += path.stat().st_size
-    return size
 
 
 def licences_behind(ancestors: Sequence[Ancestor]) -> tuple[Terms, Terms]:
@@ -175,14 +144,15 @@ def write_model_repository(
 
     Raises:
         ReleaseError: the folder exists.
+        TrainingError: the model holds no files.
         MergeError: the model has no merged weights.
     """
     if folder.exists():
         raise ReleaseError(f"{folder} exists already; give every model its own name in release.models")
-    size = link_tree(merged_weights(model), folder)
+    size = link_tree(merged_weights(model), folder, without=(CARD,))  # the repository has a card of its own
     has_adapter = (model.files / "adapter").is_dir()
     if has_adapter:
-        size += link_tree(model.files / "adapter", folder / "adapter")
+        size += link_tree(model.files / "adapter", folder / "adapter", without=(CARD,))
     ancestors = ancestry([model])
     terms = licences_behind(ancestors)
     for ancestor in ancestors:

@@ -166,14 +166,19 @@ class _TuningKeys(Settings):
     packing: Literal["in_order", "by_length"] = Field(
         "in_order", description="How examples share rows: as they come, or by length, which fills rows better and mixes the order of a thousand."
     )
+
+
+class _TranslatedKeys(_TuningKeys):
+    """What runs on translated rows share besides: those carry what they have in common with benchmarks, EVALITA's own rows do not."""
+
     exclude_benchmark_overlap: bool = Field(True, description="Leave out rows whose `benchmark_overlap` is not empty.")
 
 
-class InstructionSettings(AdaptationSettings, _TuningKeys):
+class InstructionSettings(AdaptationSettings, _TranslatedKeys):
     """Translated instructions, Italian Alpaca form; loss on the answers and their end token."""
 
 
-class ChatSettings(AdaptationSettings, _TuningKeys):
+class ChatSettings(AdaptationSettings, _TranslatedKeys):
     """Translated chats; loss on every assistant turn and its end token."""
 
     template: Literal["chatml", "llama2", "llamantino"] = Field("chatml", description="Form of a conversation; see training.templates.")
@@ -271,7 +276,7 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _budget_is_chosen(self) -> TrainingSettings:
-        if isinstance(self.base, FolderBase | HubBase) and "token_budget" not in self.tokens.model_fields_set:
+        if any(isinstance(base, FolderBase | HubBase) for base in (self.base, self.chat_base)) and "token_budget" not in self.tokens.model_fields_set:
             raise ValueError(
                 "tokens.token_budget is missing: what training a real base costs follows from it. Set training.tokens.token_budget to so many tokens, or to null for all"
             )

@@ -1,10 +1,16 @@
-"""Adaptation tokens: target-language documents and English replay, tokenized and packed."""
+"""Adaptation tokens: target-language documents and English replay, tokenized and packed.
+
+Token ids lie in files that are mapped into memory, never in memory: of a document a few numbers are held, and of a corpus a few
+million characters at a time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -21,7 +27,9 @@ if TYPE_CHECKING:
 
 Corpus = Literal["target", "replay"]
 CHUNK = 2_000
-"""Documents read and tokenized, or rows written, at one time."""
+"""Documents that are read first, and rows that are written at one time."""
+READ_CHARACTERS = 200_000_000
+"""Characters that are read at one time: each time the whole table is gone through, whose rows lie in another order."""
 
 
 def tokens_table(name: str) -> TableSpec:
@@ -63,17 +71,18 @@ DOCUMENTS = TableSpec(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TokenizedDocument:
-    """A document's token ids with BOS and EOS as the settings say, cut where the budget ended, and where it comes from.
+    """Where a document comes from, and its tokens with BOS and EOS as the settings say; ``used`` of them, where the budget ended.
 
-    ``tokens`` counts the whole document.
+    ``place`` is where its ids begin in the file of its split.
     """
 
     corpus: Corpus
     document_id: str
     split: str
-    ids: np.ndarray
+    place: int
+    used: int
     tokens: int
     words: int
 
@@ -85,51 +94,84 @@ class TokenizedDocument:
             "document_id": self.document_id,
             "split": self.split,
             "tokens": self.tokens,
-            "tokens_used": len(self.ids),
+            "tokens_used": self.used,
             "words": self.words,
             "tokens_per_word": ratio,
         }
+
+
+class TokenFile:
+    """Token ids in a file, four bytes each: first added to, then mapped into memory. A file of that name is begun anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream = path.open("wb")
+        self._count = 0
+
+    def add(self, ids: Sequence[int]) -> int:
+        """Append the ids of a document; where they begin."""
+        import numpy as np
+
+        place = self._count
+        self._stream.write(np.asarray(ids, dtype=np.int32).tobytes())
+        self._count += len(ids)
+        return place
+
+    def mapped(self) -> np.ndarray:
+        """All ids, read from the file as they are asked for; nothing is added any more."""
+        import numpy as np
+
+        self._stream.close()
+        return np.memmap(self._path, dtype=np.int32, mode="r") if self._count else np.empty(0, dtype=np.int32)
 
 
 def tokenize_documents(
     documents: pl.LazyFrame,
     tokenizer: PreTrainedTokenizerBase,
     settings: TokenSettings,
+    into: TokenFile,
     *,
     corpus: Corpus,
     split: str,
     budget: int | None,
     seed: int,
 ) -> Iterator[TokenizedDocument]:
-    """Documents in seeded order, tokenized until the budget is reached; the one that passes it is cut there.
+    """Documents in seeded order, tokenized into a file until the budget is reached; the one that passes it is cut there.
 
     Args:
         documents: columns ``document_id`` and ``text``.
         budget: tokens; ``None`` takes every document, 0 none.
     """
-    import numpy as np
-    import polars as pl
-
     if budget == 0:
         return
     opening = [tokenizer.bos_token_id] if _begins(tokenizer, settings) else []
     closing = [tokenizer.eos_token_id] if settings.end else []
-    order = seeded_order(documents.select("document_id").collect()["document_id"], seed)
     used = 0
-    for start in range(0, len(order), CHUNK):
-        wanted = order[start : start + CHUNK]
-        chunk = documents.filter(pl.col("document_id").is_in(wanted)).select("document_id", "text").collect()
-        texts = dict(chunk.iter_rows())
+    for document_id, text in _texts(documents, seed):
+        # split_special_tokens: "<s>" inside a page is text, never a new document.
+        ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+        whole = [*opening, *ids, *closing]
+        kept = whole if budget is None else whole[: budget - used]
+        yield TokenizedDocument(corpus, document_id, split, into.add(kept), len(kept), len(whole), len(text.split()))
+        used += len(kept)
+        if budget is not None and used >= budget:
+            return
+
+
+def _texts(documents: pl.LazyFrame, seed: int) -> Iterator[tuple[str, str]]:
+    """Ids and texts in seeded order: few at first, then as many at a time as a few hundred million characters are."""
+    import polars as pl
+
+    order = seeded_order(documents.select("document_id").collect()["document_id"], seed)
+    start, characters = 0, 0
+    while start < len(order):
+        count = CHUNK if not characters else max(1, READ_CHARACTERS * start // characters)
+        wanted = order[start : start + count]
+        texts = dict(documents.filter(pl.col("document_id").is_in(wanted)).select("document_id", "text").collect().iter_rows())
         for document_id in wanted:
-            text = texts[document_id]
-            # split_special_tokens: "<s>" inside a page is text, never a new document.
-            ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-            whole = [*opening, *ids, *closing]
-            kept = whole if budget is None else whole[: budget - used]
-            yield TokenizedDocument(corpus, document_id, split, np.asarray(kept, dtype=np.int32), len(whole), len(text.split()))
-            used += len(kept)
-            if budget is not None and used >= budget:
-                return
+            yield document_id, texts[document_id]
+        characters += sum(map(len, texts.values()))
+        start += len(wanted)
 
 
 def _begins(tokenizer: PreTrainedTokenizerBase, settings: TokenSettings) -> bool:
@@ -138,17 +180,32 @@ def _begins(tokenizer: PreTrainedTokenizerBase, settings: TokenSettings) -> bool
     return settings.begin == "always" or (settings.begin == "tokenizer" and adds_bos(tokenizer))
 
 
+class PackedDocuments:
+    """Documents of a token file in rows of one length, made anew each time they are gone through."""
+
+    def __init__(self, tokens: np.ndarray, documents: Sequence[TokenizedDocument], row_tokens: int) -> None:
+        self._tokens, self._row_tokens = tokens, row_tokens
+        self._documents = documents
+
+    def __iter__(self) -> Iterator[Row]:
+        import numpy as np
+
+        ids = (self._tokens[document.place : document.place + document.used].tolist() for document in self._documents)
+        for row in pack_split(ids, self._row_tokens):
+            yield Row(np.asarray(row.input_ids, dtype=np.int32), np.asarray(row.document_lengths, dtype=np.int32))
+
+
 @dataclass(frozen=True)
 class AdaptationRows:
-    """Packed rows by split and the documents in them."""
+    """Packed rows by split and the documents in them, by corpus and id."""
 
-    train: list[Row]
-    validation: list[Row]
+    train: PackedDocuments
+    validation: PackedDocuments
     documents: list[TokenizedDocument]
 
 
 def adaptation_rows(
-    target: dict[str, pl.LazyFrame], replay: pl.LazyFrame, tokenizer: PreTrainedTokenizerBase, settings: TokenSettings, seed: int
+    target: dict[str, pl.LazyFrame], replay: pl.LazyFrame, tokenizer: PreTrainedTokenizerBase, settings: TokenSettings, seed: int, folder: Path
 ) -> AdaptationRows:
     """Target documents and replay, mixed in seeded order and packed.
 
@@ -157,62 +214,44 @@ def adaptation_rows(
     Args:
         target: the corpus by split, ``train`` and ``validation``.
         replay: English documents for the train split.
+        folder: where the token files are made; rows are read from there as long as they are asked for.
 
     Raises:
         TrainingError: a split holds no tokens.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     share = settings.replay_share
     budget = settings.token_budget
     target_budget = None if budget is None else max(1, round(budget * (1 - share)))
-    train = list(tokenize_documents(target["train"], tokenizer, settings, corpus="target", split="train", budget=target_budget, seed=seed))
-    found = sum(len(document.ids) for document in train)
+    ids = TokenFile(folder / "train.ids")
+    train = list(tokenize_documents(target["train"], tokenizer, settings, ids, corpus="target", split="train", budget=target_budget, seed=seed))
+    found = sum(document.used for document in train)
     if not found:
         raise TrainingError("clean_corpus holds no train documents; nothing to adapt to. Look at its ledger for the reasons of drops")
     replay_budget = round(found * share / (1 - share))
-    train += tokenize_documents(replay, tokenizer, settings, corpus="replay", split="train", budget=replay_budget, seed=seed)
+    train += tokenize_documents(replay, tokenizer, settings, ids, corpus="replay", split="train", budget=replay_budget, seed=seed)
     by_key = {f"{document.corpus}:{document.document_id}": document for document in train}
     mixed = [by_key[key] for key in seeded_order(by_key, seed)]
+    held = TokenFile(folder / "validation.ids")
     validation = list(
         tokenize_documents(
-            target["validation"], tokenizer, settings, corpus="target", split="validation", budget=settings.validation_tokens, seed=seed
+            target["validation"], tokenizer, settings, held, corpus="target", split="validation", budget=settings.validation_tokens, seed=seed
         )
     )
     if not validation:
         raise TrainingError("clean_corpus holds no validation documents; raise its validation share, the report needs held-out text")
     return AdaptationRows(
-        train=_packed(mixed, settings.row_tokens),
-        validation=_packed(validation, settings.row_tokens),
+        train=PackedDocuments(ids.mapped(), mixed, settings.row_tokens),
+        validation=PackedDocuments(held.mapped(), validation, settings.row_tokens),
         documents=sorted((*mixed, *validation), key=lambda document: (document.corpus, document.document_id)),
     )
 
 
-def _packed(documents: Iterable[TokenizedDocument], row_tokens: int) -> list[Row]:
-    """Packed rows, four bytes a token: lists of Python's integers would be nine times as large."""
-    import numpy as np
-
-    rows = pack_split((document.ids.tolist() for document in documents), row_tokens)
-    return [Row(np.asarray(row.input_ids, dtype=np.int32), np.asarray(row.document_lengths, dtype=np.int32)) for row in rows]
-
-
-def table_batches(rows: Sequence[Row], first: int = 0) -> Iterator[list[dict[str, object]]]:
-    """``table_rows`` of so many rows at a time."""
-    for start in range(0, len(rows), CHUNK):
-        yield [{**row, "row": start + index} for index, row in enumerate(table_rows(rows[start : start + CHUNK], first + start))]
-
-
-def table_rows(rows: Sequence[Row], first: int = 0) -> list[dict[str, object]]:
-    """Rows of one split in the form of ``tokens_table``; ``first`` is their first ``sequence``."""
-    return [
-        {
-            "sequence": first + index,
-            "row": index,
-            "input_ids": list(row.input_ids),
-            "document_lengths": list(row.document_lengths),
-        }
-        for index, row in enumerate(rows)
-    ]
-
-
-def read_rows(frame: pl.LazyFrame) -> list[Row]:
-    """Rows out of a table, in its order."""
-    return [Row(row["input_ids"], row["document_lengths"]) for row in frame.collect().iter_rows(named=True)]
+def table_batches(rows: Iterable[Row], first: int = 0) -> Iterator[list[dict[str, Any]]]:
+    """Rows of one split in the form of ``tokens_table``, so many at a time; ``first`` is their first ``sequence``."""
+    numbered = enumerate(rows)
+    while batch := [
+        {"sequence": first + index, "row": index, "input_ids": list(row.input_ids), "document_lengths": list(row.document_lengths)}
+        for index, row in islice(numbered, CHUNK)
+    ]:
+        yield batch

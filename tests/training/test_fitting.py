@@ -20,6 +20,7 @@ from training.errors import TrainingError
 from training.fitting import Fitted, fit, learning_rate, step_rows
 from training.loss import objective
 from training.packing import Batch, Row, collate
+from training.recipes import Job, train
 from training.running.ranks import Ranks
 from training.running.saved_state import CHECKPOINT, REPLACED
 from training.settings import AdaptationSettings, FitSettings
@@ -241,6 +242,19 @@ def test_a_speed_switch_is_a_run_key(tiny: Path, tmp_path: Path, switch: str) ->
     (plain, expected), (other, found) = results
     assert [entry["loss"] for entry in other.log] == pytest.approx([entry["loss"] for entry in plain.log], rel=1e-5)
     assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
+
+
+@pytest.mark.services
+def test_compiled_blocks_give_the_same_run(tiny: Path, tmp_path: Path) -> None:
+    """``compile: true`` through the recipe, with a real compiler: the losses of the plain run within rounding."""
+    logs = []
+    for compiled in (False, True):
+        settings = FitSettings(method="full", steps=2, warmup_steps=0, compile=compiled, threads=1)
+        torch.compiler.reset()
+        folder = tmp_path / str(compiled)
+        logs.append(train(Job(tiny, "tiny", ROWS, folder / "made", folder, 3, silent), settings).fitted.log)
+        assert bool(torch._dynamo.utils.counters["stats"].get("unique_graphs")) == compiled, "blocks are compiled where the switch is on"
+    assert [entry["loss"] for entry in logs[1]] == pytest.approx([entry["loss"] for entry in logs[0]], rel=1e-5)
 
 
 def test_unpacked_weights_are_the_numbers_of_nf4(tiny: Path) -> None:

@@ -200,3 +200,15 @@ def test_examples_longer_than_the_model_are_refused_before_anything_is_trained(
     for name in ("instruction", "chat", "evalita"):
         with pytest.raises(CheckpointError, match=rf"training.{name}.max_tokens is 2000 tokens, and the model in .* reads at most 1024"):
             stage_runner(graph, sections(settings, language), f"{name}_model")
+
+
+def test_a_real_base_of_the_chat_line_wants_a_budget_too() -> None:
+    chat_base = {"kind": "hub", "repository": "owner/model", "revision": "0" * 40, "licence": "MIT"}
+    with pytest.raises(ValueError, match=r"tokens.token_budget is missing"):
+        TrainingSettings.model_validate({"base": {"kind": "tiny"}, "chat_base": chat_base})
+
+
+def test_evalita_has_no_key_that_does_nothing() -> None:
+    """Its rows do not say what they have in common with benchmarks, so that none can be left out for it."""
+    with pytest.raises(ValueError, match="exclude_benchmark_overlap"):
+        TrainingSettings.model_validate({**SETTINGS, "evalita": {"exclude_benchmark_overlap": True}})

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from foundation.stages import StageContext, StageReport, StageSetup
-from training.base import fetch_base, link_tree, origin_of, publish_base
+from training.base import fetch_base, origin_of, publish_base
 from training.builds.inputs import text_frame
 from training.checkpoints import WANTED, check_length, load_tokenizer
+from training.linking import link_tree
+from training.packing import Row
 from training.recipes import load_parameter_count
 from training.settings import FolderBase, TokenSettings
-from training.tokens import DOCUMENTS, AdaptationRows, adaptation_rows, table_batches, tokens_table
+from training.tokens import CHUNK, DOCUMENTS, AdaptationRows, adaptation_rows, table_batches, tokens_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -82,48 +85,61 @@ def build_tokens(context: StageContext) -> StageReport:
         chat = load_tokenizer(context.input("chat_base_model").files)
         if _identity(chat) != _identity(base):
             tokenizers["chat_tokens"] = chat
-    made: dict[str, AdaptationRows] = {}
+    counts: dict[str, dict[str, dict[str, int]]] = {}
     with context.progress(len(tokenizers), "tokenizing and packing", "tokenizer") as bar:
         for name, tokenizer in tokenizers.items():
-            made[name] = adaptation_rows(target, replay, tokenizer, settings, context.seed)
-            with context.staging.table(tokens_table(name)) as table:
-                for split, rows_of_split, first in (("train", made[name].train, 0), ("validation", made[name].validation, len(made[name].train))):
-                    for batch in table_batches(rows_of_split, first):
-                        table.write(batch, split)
+            rows = adaptation_rows(target, replay, tokenizer, settings, context.seed, context.work / name)
+            counts[name] = _write_rows(context, name, rows)
+            if name == "tokens":
+                _write_documents(context, rows)
+                documents, first = _document_statistics(rows), next(iter(rows.train))
             bar.update()
-    rows = made["tokens"]
-    with context.staging.table(DOCUMENTS) as table:
-        table.write([document.row() for document in rows.documents])
     context.staging.card(f"# {context.asset}\n\nPacked token rows for the adaptation of a base model; see the `documents` table for what is in them.")
-    statistics = _token_statistics(rows, settings)
-    return StageReport(statistics=statistics, previews={"First row": _preview(base, rows, settings)})
+    return StageReport(
+        statistics={"row_tokens": settings.row_tokens, **counts["tokens"], **documents},
+        previews={"First row": _preview(base, first, settings)},
+    )
+
+
+def _write_rows(context: StageContext, name: str, rows: AdaptationRows) -> dict[str, dict[str, int]]:
+    """Write the packed rows of one tokenizer; rows, tokens and pieces of documents by split."""
+    counts: dict[str, dict[str, int]] = {}
+    written = 0
+    with context.staging.table(tokens_table(name)) as table:
+        for split, packed in (("train", rows.train), ("validation", rows.validation)):
+            found: Counter[str] = Counter()
+            for batch in table_batches(packed, written):
+                table.write(batch, split)
+                found.update(rows=len(batch), tokens=sum(len(row["input_ids"]) for row in batch), pieces=sum(len(row["document_lengths"]) for row in batch))
+                written += len(batch)
+            counts[split] = dict(found)
+    return counts
+
+
+def _write_documents(context: StageContext, rows: AdaptationRows) -> None:
+    with context.staging.table(DOCUMENTS) as table:
+        for start in range(0, len(rows.documents), CHUNK):
+            table.write([document.row() for document in rows.documents[start : start + CHUNK]])
 
 
 def _identity(tokenizer: PreTrainedTokenizerBase) -> tuple[str, int | None, int | None]:
     return tokenizer.backend_tokenizer.to_str(), tokenizer.bos_token_id, tokenizer.eos_token_id
 
 
-def _token_statistics(rows: AdaptationRows, settings: TokenSettings) -> dict[str, Any]:
-    statistics: dict[str, Any] = {"row_tokens": settings.row_tokens}
-    for split, packed in (("train", rows.train), ("validation", rows.validation)):
-        statistics[split] = {
-            "rows": len(packed),
-            "tokens": sum(row.tokens for row in packed),
-            "pieces": sum(len(row.document_lengths) for row in packed),
-        }
+def _document_statistics(rows: AdaptationRows) -> dict[str, Any]:
+    statistics: dict[str, Any] = {}
     for corpus in ("target", "replay"):
         documents = [document for document in rows.documents if document.corpus == corpus]
         words, tokens = sum(document.words for document in documents), sum(document.tokens for document in documents)
         statistics[corpus] = {
             "documents": len(documents),
-            "tokens_used": sum(len(document.ids) for document in documents),
+            "tokens_used": sum(document.used for document in documents),
             "tokens_per_word": round(tokens / words, 4) if words else None,
         }
     return statistics
 
 
-def _preview(tokenizer: PreTrainedTokenizerBase, rows: AdaptationRows, settings: TokenSettings) -> str:
-    row = rows.train[0]
+def _preview(tokenizer: PreTrainedTokenizerBase, row: Row, settings: TokenSettings) -> str:
     start, parts = 0, []
     for length in row.document_lengths:
         text = tokenizer.decode(list(row.input_ids[start : start + min(length, 60)]))

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from foundation.stages import StageContext, StageReport
 from foundation.store import PublishedVersion, TableSpec
-from training.base import link_tree, origin_of
+from training.base import origin_of
 from training.builds.examples import Prepared, prepare
 from training.builds.merges import checkpoint_of, judging_of, merged_weights
+from training.linking import link_tree
 from training.plots import held_out_curve, loss_curve
 from training.recipes import Job, Outcome
 from training.row_files import RowFile, stream_rows

@@ -14,8 +14,8 @@ from types import FrameType
 from typing import Any
 
 from foundation.execution import Engine, ExecutionSettings, run_shards
-from training.base import link_tree
 from training.errors import Stopped, TrainingError
+from training.linking import link_tree
 from training.recipes import Job, Outcome, train
 from training.running.launching import carry_out
 from training.running.orders import Order, read_outcome, write_order
