@@ -200,6 +200,16 @@ def test_what_is_the_same_fails_no_gate_on_structure(identifier: LanguageIdentif
     assert set(failed_gates(signals, GateSettings(), translating=False)) <= {"compression"}
 
 
+def least_seconds(text: str) -> float:
+    """CPU seconds of the fastest of three: garbage collection and a busy machine make single ones far slower."""
+    seconds = []
+    for _ in range(3):
+        began = time.process_time()
+        assert joined(text) == text
+        seconds.append(time.process_time() - began)
+    return min(seconds)
+
+
 def test_lines_of_a_megabyte_take_bounded_time() -> None:
     """By the ratio of two sizes: what is quadratic takes sixteen times as long for four times the text. A whole megabyte of each is in the services tests."""
     small, large = 5_000, 20_000
@@ -208,9 +218,7 @@ def test_lines_of_a_megabyte_take_bounded_time() -> None:
         seconds = []
         for size in (small, large):
             text = "x " + (unit * (size // len(unit) + 1))[:size] + " $"
-            began = time.process_time()
-            assert joined(text) == text
-            seconds.append(time.process_time() - began)
+            seconds.append(least_seconds(text))
         if seconds[1] > max(10 * seconds[0], 0.2):
             slow.append((unit, seconds))
     assert slow == []
@@ -228,9 +236,4 @@ def test_a_whole_megabyte(unit: str) -> None:
 @pytest.mark.parametrize("line", sorted(set(LINES)))
 def test_many_lines_take_bounded_time(line: str) -> None:
     text = (line + "\n") * 400
-    began = time.process_time()
-    assert joined(text) == text
-    once = time.process_time() - began
-    began = time.process_time()
-    assert joined(text * 4) == text * 4
-    assert time.process_time() - began < max(10 * once, 0.5)
+    assert least_seconds(text * 4) < max(10 * least_seconds(text), 0.5)
