@@ -36,13 +36,14 @@ def home_folder() -> Path:
     return Path(os.environ.get("TRANSUMANZA_HOME") or ".transumanza").expanduser().resolve()
 
 
-def open_home_store() -> Store:
-    """The warehouse: ``TRANSUMANZA_STORE`` (a folder or an fsspec URL), default ``store`` below the home folder.
+def open_home_store(home: Path | None = None) -> Store:
+    """The warehouse: ``TRANSUMANZA_STORE`` (a folder or an fsspec URL), default ``store`` below the home folder (default: the environment's).
 
     Raises:
         StoreError: the URL cannot be used.
     """
-    return open_store(os.environ.get("TRANSUMANZA_STORE") or home_folder() / "store", home_folder() / "cache" / "stores")
+    home = home or home_folder()
+    return open_store(os.environ.get("TRANSUMANZA_STORE") or home / "store", home / "cache" / "stores")
 
 
 def data_folder() -> DataFolder:
@@ -97,7 +98,7 @@ class Factory:
         """Store, folders and settings."""
         profile = self.loaded.profile
         return Workplace(
-            store=open_store(os.environ.get("TRANSUMANZA_STORE") or self.home / "store", self.home / "cache" / "stores"),
+            store=open_home_store(self.home),
             home=self.home,
             profile=profile.name,
             sections=self.loaded.sections,

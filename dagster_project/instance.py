@@ -56,7 +56,7 @@ def environment_lines(home: Path, profile: str, name: str) -> list[str]:
         "TRANSUMANZA_HOME": str(home),
         "TRANSUMANZA_PROFILE": profile,
     }
-    for variable in ("TRANSUMANZA_DATA", "TRANSUMANZA_SET"):
+    for variable in ("TRANSUMANZA_DATA", "TRANSUMANZA_SET", "TRANSUMANZA_STORE"):
         if os.environ.get(variable):
             values[variable] = os.environ[variable]
     return [f"export {name}={shlex.quote(value)}" for name, value in values.items()]

@@ -48,7 +48,7 @@ def list_versions(
                 published = store.published(store.record(asset, partition, ref=ref))
                 rows.append((asset_name(asset, partition), ref, published.version, f"{published.rows:,}", _size(published)))
         typer.echo(text_table(("asset", "reference", "version", "rows", "size"), rows, right=(3, 4)))
-    typer.echo(f"\nstore: {store.root}")
+    typer.echo(f"\nstore: {store}")
 
 
 def _list_all(store: Store) -> None:
@@ -153,7 +153,7 @@ def verify(
     for fault in faults:
         typer.echo(fault)
     if not checked and not faults:
-        raise TransumanzaError(f"nothing is published in {store.root}")
+        raise TransumanzaError(f"nothing is published in {store}")
     if faults:
         raise TransumanzaError(f"{len(faults)} files are damaged; materialize their assets again")
     pruned = sum(checked.values())

@@ -77,7 +77,7 @@ def push(
 
 
 def _upload(folder: Path, plan: PushPlan, token: str, private: bool, revision: str | None, message: str) -> str:
-    import httpx
+    import httpx2  # the client that huggingface_hub speaks through
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -88,7 +88,7 @@ def _upload(folder: Path, plan: PushPlan, token: str, private: bool, revision: s
         )
         if plan.tag is not None:
             huggingface_hub.create_tag(plan.repository, tag=plan.tag, revision=result.oid, repo_type=plan.kind, token=token, exist_ok=True)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError, RuntimeError, httpx2.HTTPError) as error:
         reason = str(error).replace(token, "***")
         raise ReleaseError(f"the Hub did not take {plan.repository}: {reason}; the same call goes on where this one broke off") from None
     return result.commit_url

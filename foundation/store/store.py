@@ -104,11 +104,11 @@ class Store:
                 raise NotPublished(f"{asset} is made per snapshot; name one with --partition: {', '.join(partitions)}") from None
             if self.tombstones(asset, partition):
                 raise NotPublished(
-                    f"{asset_name(asset, partition)} is not published under {ref!r} in {self.root}: versions of it held rows that were erased, and were "
+                    f"{asset_name(asset, partition)} is not published under {ref!r} in {self}: versions of it held rows that were erased, and were "
                     f"withdrawn; materialize it again ({how_to_make(asset, partition)})"
                 ) from None
             raise NotPublished(
-                f"{asset_name(asset, partition)} is not published under {ref!r} in {self.root}; materialize it first ({how_to_make(asset, partition)})"
+                f"{asset_name(asset, partition)} is not published under {ref!r} in {self}; materialize it first ({how_to_make(asset, partition)})"
             ) from None
         return record
 
@@ -398,7 +398,7 @@ class Store:
 
     def _refuse_erased(self, record: BuildRecord, left_out: str | None) -> None:
         if left_out is not None and left_out != self.erased.digest:
-            raise StoreError(f"addresses were erased from {self.root} while {asset_name(record.asset, record.partition)} was made; run it again, which leaves them out")
+            raise StoreError(f"addresses were erased from {self} while {asset_name(record.asset, record.partition)} was made; run it again, which leaves them out")
         if self._is_erased(record):
             raise StoreError(f"{self.published(record)} held rows that were erased and cannot be published again; look whether its inputs still hold them")
 

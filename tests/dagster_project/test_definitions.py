@@ -9,6 +9,7 @@ import pytest
 
 from dagster_project.build import build_defs
 from dagster_project.factory import Factory, FactoryError, in_order
+from dagster_project.instance import environment_lines
 from dagster_project.pools import pool_of
 from dagster_project.profile import load_profile
 from foundation.sources.data import DataFolder
@@ -120,3 +121,10 @@ def test_pools_hold_back_what_shares_a_scarce_thing(tmp_path: Path) -> None:
     assert pools["cpu"] == DESIGN["corpus"] | {"adaptation_tokens"}
     ops = {asset.op.name: asset.op.pool for asset in build_defs(made).assets}  # type: ignore[union-attr]
     assert ops["adapted_model"] == "gpu" and ops["translated_chats"] == "translate" and ops["snapshot"] is None
+
+
+def test_the_environment_names_the_store_where_it_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSUMANZA_STORE", "s3://bucket/the store")
+    assert "export TRANSUMANZA_STORE='s3://bucket/the store'" in environment_lines(tmp_path, "smoke", "smoke")
+    monkeypatch.delenv("TRANSUMANZA_STORE")
+    assert not any("TRANSUMANZA_STORE" in line for line in environment_lines(tmp_path, "smoke", "smoke"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from dagster_project.staleness import states
 from foundation.sources.data import DataFolder
 from tests.conftest import CACHE, ROOT
 from tests.postgres_server import postgres_server
+from tests.servers import s3_server
 
 DEPLOY = ROOT / "deploy"
 
@@ -57,18 +57,25 @@ def test_the_container_file_copies_what_there_is() -> None:
 
 
 @pytest.mark.services
-def test_the_smoke_line_on_postgresql(tmp_path: Path) -> None:
-    """With deploy/dagster-postgres.yaml: the whole line, its events in the database and in no file; a second run does nothing."""
-    home, dagster = tmp_path / "home", tmp_path / "dagster"
-    home.mkdir()
-    dagster.mkdir()
+@pytest.mark.timeout(1800)
+def test_the_smoke_line_on_postgresql_and_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With deploy/dagster-postgres.yaml and TRANSUMANZA_STORE on an S3-compatible server: the whole line, its events in the database and its
+    versions on the server, neither in a file of the home folder; a second run, and a machine that has only the URL, find it whole."""
+    home, dagster, remote = tmp_path / "home", tmp_path / "dagster", tmp_path / "remote"
+    for folder in (home / "cache", dagster, remote):
+        folder.mkdir(parents=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    (home / "cache").symlink_to(CACHE)
-    with postgres_server() as server:
+    for path in CACHE.iterdir():
+        if path.name != "stores":  # mirrors of this store are this test's own
+            (home / "cache" / path.name).symlink_to(path)
+    with postgres_server() as server, s3_server(remote) as objects:
         settings = (DEPLOY / "dagster-postgres.yaml").read_text().replace("port: 5432", f"port: {server.port}")
         (dagster / "dagster.yaml").write_text(settings)
-        environment = {
-            **os.environ,
+        secrets = (server.password, objects.environment["AWS_SECRET_ACCESS_KEY"])
+        for name, value in {
+            **objects.environment,
+            "AWS_ENDPOINT_URL": objects.endpoint,
+            "TRANSUMANZA_STORE": f"{objects.url}store",
             "TRANSUMANZA_HOME": str(home),
             "DAGSTER_HOME": str(dagster),
             "DAGSTER_PG_HOST": "127.0.0.1",
@@ -76,20 +83,30 @@ def test_the_smoke_line_on_postgresql(tmp_path: Path) -> None:
             "DAGSTER_PG_PASSWORD": server.password,
             "DAGSTER_PG_DB": server.database,
             "PYTHONPATH": str(ROOT),
-        }
+        }.items():
+            monkeypatch.setenv(name, value)
         command = [sys.executable, "-c", "from dagster_project.cli import main; main()", "--profile", "smoke"]
-        for said in ("30 published", "nothing changed"):
-            run = subprocess.run([*command, "demo"], env=environment, capture_output=True, text=True, check=False, timeout=900)
-            assert run.returncode == 0 and said in run.stdout, run.stderr[-3000:]
-            assert server.password not in run.stdout + run.stderr
+        factory = Factory(load_profile("smoke", []), home, DataFolder(None))
+        for said in (f"{len(factory.builds())} published", "nothing changed"):
+            run = subprocess.run([*command, "demo"], capture_output=True, text=True, check=False, timeout=900)
+            assert run.returncode == 0 and said in run.stdout, run.stdout[-1500:] + run.stderr[-3000:]
+            assert not any(secret in run.stdout + run.stderr for secret in secrets)
         query = (
             "import dagster, json\n"
             "with dagster.DagsterInstance.get() as instance:\n"
             "    print(json.dumps([type(instance.event_log_storage).__name__, instance.get_runs_count(), len(instance.all_asset_keys())]))"
         )
-        asked = subprocess.run([sys.executable, "-c", query], env=environment, capture_output=True, text=True, check=True)
+        asked = subprocess.run([sys.executable, "-c", query], capture_output=True, text=True, check=True)
         storage, runs, assets = json.loads(asked.stdout.splitlines()[-1])
-        factory = Factory(load_profile("smoke", []), home, DataFolder(None))
         assert (storage, runs, assets) == ("PostgresEventLogStorage", 2, len(factory.stages))
-        assert not (dagster / "history").exists()
+        assert not (dagster / "history").exists() and not (home / "store").exists()
+        shutil.rmtree(home / "cache" / "stores")  # from here on a machine that has only the URL
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
         assert {state.state for state in states(factory)} == {"current"}
+        store = factory.workplace.store
+        assert type(store).__name__ == "MirroredStore" and store.assets() == sorted(factory.stages)
+        assert store.resolve("clean_corpus", ref="smoke").read("text").height > 0
+        assert all(path.read_bytes().find(secret.encode()) < 0 for path in remote.rglob("*.json") for secret in secrets)
+        s3fs.S3FileSystem.clear_instance_cache()

@@ -21,10 +21,12 @@ from dagster_project.profile import load_profile
 from dagster_project.report import write_report
 from dagster_project.staleness import states, would_follow
 from dagster_project.whole_line import materialize_everything
+from foundation.release.repository import changed_files
 from foundation.sources.data import DataFolder
 from foundation.store import Store, TableSpec
 from tests.conftest import CACHE, ROOT
 from tests.dagster_project.dagster_view import stale_by_resolver
+from tests.hub_server import hub_server
 
 pytestmark = pytest.mark.end_to_end
 
@@ -217,9 +219,9 @@ def test_reason_of_a_failure_reaches_the_console(built: Factory) -> None:
     assert "Traceback" not in run.stderr.split("error:")[-1]
 
 
-def call(built: Factory, *arguments: str) -> subprocess.CompletedProcess[str]:
+def call(built: Factory, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """`transumanza` with these arguments, on the line that was built."""
-    environment = {**os.environ, "TRANSUMANZA_HOME": str(built.home), "TRANSUMANZA_PROFILE": "smoke", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "TRANSUMANZA_HOME": str(built.home), "TRANSUMANZA_PROFILE": "smoke", "PYTHONPATH": str(ROOT), **variables}
     code = "from dagster_project.cli import main; main()"
     return subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False)
 
@@ -262,6 +264,57 @@ def test_commands_answer(built: Factory) -> None:
     assert found["overall"]["share"] == 1 and found["overall"]["low"] < 1 and found["unjudged"] == 0, review.stderr
     wrong = call(built, "--set", "sed=1", "status")
     assert wrong.returncode == 1 and "did you mean 'seed'" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+@pytest.mark.parametrize("asset", ["corpus_release", "dataset_release"])
+def test_releases_open_with_what_people_use(built: Factory, asset: str, tmp_path: Path) -> None:
+    """`datasets`, polars and DuckDB see the rows that the card counts; every file is that of the checksums."""
+    import datasets
+    import duckdb
+
+    opened = 0
+    version = built.workplace.store.resolve(asset, ref="smoke")
+    for folder in sorted(version.files.iterdir()):
+        assert changed_files(folder) == []
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        (config,) = version.statistics[folder.name]
+        rows = {split: count for split, count in version.statistics[folder.name][config]["rows"].items() if count}
+        assert all(f"| {config} | {split} | {count} |" in card for split, count in rows.items())
+        assert (folder / "NOT_FOR_RELEASE.md").is_file() == (not rows), folder.name
+        for split, count in rows.items():
+            pattern = str(folder / "data" / config / f"{split}-*.parquet")
+            loaded = datasets.load_dataset(str(folder), config, split=split, cache_dir=str(tmp_path))
+            (asked,) = duckdb.sql(f"select count(*) from read_parquet('{pattern}')").fetchall()
+            assert loaded.num_rows == pl.scan_parquet(pattern).collect().height == asked[0] == count
+            assert not {None, "none stated"} & set(loaded["licence"])
+            opened += 1
+    assert opened, f"no repository of {asset} holds rows"
+
+
+def test_a_release_goes_to_the_hub_and_the_token_is_nowhere(built: Factory, tmp_path: Path) -> None:
+    token, asset = "hf_a_secret_that_nobody_may_see", "corpus_release"
+    version = built.workplace.store.record(asset, ref="smoke").version
+    dry = call(built, "store", "push", asset)
+    assert dry.returncode == 0 and "has no owner" in dry.stdout and "nothing was sent" in dry.stdout, dry.stderr
+    never = call(built, "store", "push", asset, "--apply", HF_TOKEN=token)
+    assert never.returncode == 1 and "release.push is never" in never.stderr
+    owned = ["--set", "release.push=on-request", "--set", "release.corpus.name=someone/transumanza-corpus-ita"]
+    with hub_server(tmp_path / "hub") as hub:
+        hub.token = token
+        for times in (1, 2):
+            done = call(built, "--verbose", *owned, "store", "push", asset, "--apply", HF_TOKEN=token, HF_ENDPOINT=hub.endpoint, HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1", HF_HUB_VERBOSITY="debug")
+            assert done.returncode == 0 and f"tag {version}" in done.stdout, (times, done.stderr)
+            assert token not in done.stdout + done.stderr
+        assert set(hub.tags) == {("someone/transumanza-corpus-ita", version)}
+        there = hub.root / "someone/transumanza-corpus-ita" / hub.branches["main"]
+        assert changed_files(there) == [] and len(hub.uploads) == len(set(hub.uploads))
+    again = call(built, "--verbose", *owned, "run", asset, HF_TOKEN=token)
+    assert again.returncode == 0 and "nothing changed" not in again.stdout, again.stderr
+    assert call(built, "run", asset).returncode == 0  # the profile's own one counts again
+    assert token not in again.stdout + again.stderr
+    for path in built.home.rglob("*"):
+        if path.is_file() and not path.is_relative_to(built.home / "cache"):
+            assert token.encode() not in path.read_bytes(), path
 
 
 def test_why_tells_a_page_s_story(built: Factory) -> None:
