@@ -37,7 +37,7 @@ def _asset(stage: Stage, factory: Factory, snapshots: dg.StaticPartitionsDefinit
         owners=list(stage.owners),
         kinds=set(stage.kinds),
         code_version=factory.code_version(stage),
-        check_specs=[_check_spec(stage, name) for name in stage.gates],
+        check_specs=[_check_spec(stage, gate, description) for gate, description in stage.gates.items()],
         automation_condition=condition_of(stage),
         pool=pool_of(stage),
         metadata=_lineage(stage, factory.stages),
@@ -90,8 +90,8 @@ def _job(submitted: JobSubmitted) -> dict[str, dg.MetadataValue]:
     }
 
 
-def _check_spec(stage: Stage, gate: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name=gate, asset=dg.AssetKey(stage.asset), blocking=True)
+def _check_spec(stage: Stage, gate: str, description: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name=gate, asset=dg.AssetKey(stage.asset), description=description, blocking=True)
 
 
 def _lineage(stage: Stage, stages: Mapping[str, Stage]) -> dict[str, str | int]:

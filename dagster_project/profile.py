@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, RootModel, ValidationError, field_validator
 
 from corpus.evalita.settings import EvalitaSettings
 from corpus.web.settings import WebSettings
@@ -50,7 +50,7 @@ class Profile(Settings):
     """Everything that decides what the factory makes, and how it runs."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Names the profile's references in the store.")
-    description: str = ""
+    description: str = Field("", description="What the profile is for, as its report says; it decides nothing.")
     seed: int = Field(description="Seed of every draw.")
     language: LanguageSettings
     snapshots: tuple[str, ...] = Field(min_length=1, max_length=MAX_SNAPSHOTS, description="Sources of documents, oldest first.")
@@ -244,7 +244,12 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     candidates = [annotation, *get_args(annotation)]
-    return [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return [kind for kind in candidates if is_section(kind)]
+
+
+def is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    """Whether a key is a section with keys of its own. A root model is none: it is the value itself."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel)
 
 
 def _key_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

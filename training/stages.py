@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from foundation.stages import Stage
-from training.adapters.choice import GATE as MERGE_GATE
+from training.adapters.choice import GATES as MERGE_GATES
 from training.answers import ANSWERS
 from training.builds.bases import base_downloads, base_files, build_base, build_tokens, link_base
 from training.builds.comparison import build_comparison
@@ -14,7 +15,7 @@ from training.builds.language_report import build_language_report, fetch_identif
 from training.builds.models import LOG, build_adapted, build_chat, build_evalita, build_instruction, link_adapted
 from training.comparison import COMPARISON
 from training.evaluation.candidates import TUNED
-from training.evaluation.gates import BASE_GATES, not_worse_gate
+from training.evaluation.gates import BASE_GATES, not_worse_gates
 from training.language_report import ANSWER_MEASURES, BITS_PER_BYTE, CHANGES, GENERATIONS, PASSAGES
 from training.settings import FitSettings, TrainingSettings
 from training.tokens import DOCUMENTS, tokens_table
@@ -40,14 +41,14 @@ def stages(settings: TrainingSettings) -> tuple[Stage, ...]:
 class _Merges(NamedTuple):
     """What a model's stage declares besides where an adapter is merged: how merges are judged, and on which text."""
 
-    sections: tuple[str, ...] = ()
-    upstream: tuple[str, ...] = ()
-    gates: tuple[str, ...] = ()
+    sections: tuple[str, ...]
+    upstream: tuple[str, ...]
+    gates: Mapping[str, str]
 
 
 def _merges(settings: FitSettings) -> _Merges:
     """Nothing where all weights are trained: there is nothing to merge."""
-    return _Merges() if settings.method == "full" else _Merges(("training.merging",), ("evaluation_text",), (MERGE_GATE,))
+    return _Merges((), (), {}) if settings.method == "full" else _Merges(("training.merging",), ("evaluation_text",), MERGE_GATES)
 
 
 def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
@@ -223,7 +224,7 @@ def _language_report(settings: TrainingSettings) -> Stage:
         description="Bits per byte of every exported model, read back from its files, on held-out pages of the corpus, on native "
         "text of sources never trained on, and on the source language (forgetting), with intervals; the adapter on NF4 beside the untuned NF4 "
         "base. Also greedy answers to the language file's prompts: their language, whether they end, how much they repeat.",
-        gates=(*BASE_GATES, *(not_worse_gate(model) for model in (*adapted, *TUNED))),
+        gates={**BASE_GATES, **not_worse_gates((*adapted, *TUNED))},
         fetch=fetch_identifier,
     )
 

@@ -91,16 +91,16 @@ class CleaningSettings(Settings):
 class SourcesSettings(Settings):
     """Which English sets are read, and how they are cleaned. The user's folder comes first; the samples where there is nothing else."""
 
-    chats: tuple[SourceFiles, ...] = (
+    chats: tuple[SourceFiles, ...] = Field((
         SourceFiles(name="ultrachat", files="chat/ultrachat/*.jsonl", licence="MIT"),
         SourceFiles(name="ultrachat_200k", files="chat/ultrachat_200k/*", licence="MIT"),
         SourceFiles(name="azure-chat-standin", files="chat/standin_azure_*.jsonl", licence="MIT"),
-    )
-    instructions: tuple[SourceFiles, ...] = (
+    ), description="Sets of conversations; where none has files, `sample_chats`.")
+    instructions: tuple[SourceFiles, ...] = Field((
         SourceFiles(name="databricks-dolly-15k", files="dolly/databricks-dolly-15k*.jsonl", licence="CC-BY-SA-3.0"),
         SourceFiles(name="databricks-dolly-15k", files="dolly/dolly_instr_resp_nocontext.jsonl", licence="CC-BY-SA-3.0"),
         SourceFiles(name="databricks-dolly-15k", files="dolly/dolly_alpaca_prompt_*.jsonl", licence="CC-BY-SA-3.0"),
-    )
+    ), description="Sets of instructions; where none has files, `sample_instructions`.")
     sample_chats: SourceFiles = SourceFiles(name="transumanza-chats", files="chat/ultrachat_sample.jsonl", licence="CC0-1.0")
     sample_instructions: SourceFiles = SourceFiles(
         name="transumanza-instructions", files="dolly/dolly_sample.jsonl", licence="CC0-1.0"

@@ -72,7 +72,7 @@ def _translation_stage(
         reproducible=_reproducible,
         kinds=("ctranslate2", "parquet"),
         description=description,
-        gates=(translated.KEPT_GATE, translated.LANGUAGE_GATE, translated.FAILURES_GATE),
+        gates=translated.GATES,
         facts=_facts,
     )
 

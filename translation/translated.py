@@ -26,6 +26,12 @@ from translation.text import back_translator_of, translator_of
 KEPT_GATE = "kept_share"
 LANGUAGE_GATE = "target_language_share"
 FAILURES_GATE = "failure_rates"
+GATES = {
+    KEPT_GATE: "Rows kept are at least translation.gates.min_kept_share of rows read.",
+    LANGUAGE_GATE: "Kept rows are in the target language: at least translation.gates.min_target_share of those long enough to tell.",
+    FAILURES_GATE: "No reason rejects more of the rows read than translation.gates.max_reason_shares allows it.",
+}
+"""The gates of a translated set, with what each holds it to."""
 
 
 def build_translated_chats(context: StageContext) -> StageReport:

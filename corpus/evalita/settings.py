@@ -70,7 +70,7 @@ class BenchmarkFile(Settings):
     SQuAD-it as distributed: ``file: squad-it/SQuAD_it-test.json.gz, rows: data.paragraphs.qas, columns: [context, question]``.
     """
 
-    name: str
+    name: str = Field(description="What the benchmark is called in reports of overlap.")
     file: str = Field(
         description="Path below the user's folder: .jsonl, .json, or .tsv / .csv with a header, each also with .gz; or .parquet."
     )

@@ -250,7 +250,11 @@ def stages(settings: EvalitaSettings) -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="EVALITA items as instruction, input and output (LLaMAntino, arXiv 2312.09993; wordings after ExtremITA, Evalita-LLM and this "
             "project's own). Groups never lie on two sides of a split, and nothing that shares text with a test item is trained on.",
-            gates=("groups_apart", "texts_apart", "answers_read_back"),
+            gates={
+                "groups_apart": "No group has rows on more than one side of a split.",
+                "texts_apart": "No item's text (lower case, words alone) is on more than one side of a split.",
+                "answers_read_back": "Outputs of lossless wordings are read back as the label they were made of.",
+            },
         ),
         Stage(
             asset="evalita_report",

@@ -15,7 +15,7 @@ from foundation.sources.locations import AccessSettings
 class SamplePackage(Settings):
     """One Debian package of HTML pages that a sample crawl takes pages from."""
 
-    name: str
+    name: str = Field(description="Debian's name of the package.")
     language: str = Field(description="ISO 639-3, as the crawl's index will say.", pattern=r"^[a-z]{3}$")
     licence: str = Field(description="SPDX expression, from the package's copyright file.")
     pages: int = Field(10_000, ge=1, description="At most this many pages, drawn by a hash of snapshot and path.")
@@ -256,8 +256,8 @@ class ReplaySettings(Settings):
 class EvaluationPackage(Settings):
     """A Debian package whose pages are only ever evaluated on."""
 
-    name: str
-    licence: str
+    name: str = Field(description="Debian's name of the package.")
+    licence: str = Field(description="SPDX expression, from the package's copyright file.")
 
 
 class EvaluationTextSettings(Settings):

@@ -40,6 +40,9 @@ from foundation.stages import Stage, StageSetup
 EXTRACTION_PACKAGES = ("trafilatura", "justext", "lxml", "lxml-html-clean", "resiliparse", "fasttext-numpy2-wheel", "tldextract")
 """What turns a page into a row: another release may extract, parse or split otherwise."""
 
+_EVERY_DOCUMENT = "Every document has its row, once."
+_BOTH_SPLITS = "There are documents in every split."
+
 
 def stages(settings: WebSettings) -> tuple[Stage, ...]:
     """All stages of the web corpus, sources first."""
@@ -61,7 +64,7 @@ def _sources() -> tuple[Stage, ...]:
             description="What is read of one source of documents. A crawl of Common Crawl: the records that its columnar index names "
             "for the language, or its files. A ready corpus: its files and column map. A made sample: real HTML pages of Debian "
             "packages and bundled pages as WARC files in Common Crawl's layout, with copies and damage as crawls have them.",
-            gates=("not_empty",),
+            gates={"not_empty": "There is something to read: a file, or a selected record."},
             user_files=_snapshot_files,
             facts=_snapshot_facts,
             from_outside=True,
@@ -80,7 +83,7 @@ def _sources() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="Source-language (English) pages of the snapshots, extracted as documents are, or of a ready corpus. Mixed into the "
             "adaptation data so that the model keeps its first language.",
-            gates=("not_empty",),
+            gates={"not_empty": _BOTH_SPLITS},
             facts=_replay_facts,
             from_outside=True,
         ),
@@ -94,7 +97,7 @@ def _sources() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="Text in both languages from sources that are never trained on. Bits per byte are measured on it "
             "before and after adaptation.",
-            gates=("not_empty",),
+            gates={"not_empty": "There is text in every language that is measured."},
             user_files=_evaluation_files,
             facts=_evaluation_facts,
             from_outside=True,
@@ -118,7 +121,10 @@ def _corpus() -> tuple[Stage, ...]:
             description="Every page that may be in the target language: text, provenance, language scores, rights. A cheap "
             "extractor and language gate spare 97 % of pages the precise one. Pages that never became candidates are counted by reason; "
             "what robots.txt and tdmrep.json of the hosts say to crawlers for AI is kept as evidence.",
-            gates=("not_empty", "damage_share"),
+            gates={
+                "not_empty": "A page became a document.",
+                "damage_share": "Damaged files cost no more of the records, and of the bytes, than corpus.web.documents.max_damaged_share.",
+            },
             facts=_document_facts,
             from_outside=True,
             fetch=_fetch_identifier,
@@ -137,7 +143,7 @@ def _corpus() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="All quality signals of every document, line signals, MinHash signatures and bands. Measuring never "
             "drops: thresholds are applied later.",
-            gates=("every_document",),
+            gates={"every_document": _EVERY_DOCUMENT},
             user_files=signal_inputs.files,
             facts=_signal_facts,
             fetch=signal_inputs.fetched,
@@ -156,7 +162,11 @@ def _corpus() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="Every rule that each document fails, the lines to remove, and the stretches shared with benchmark "
             "items (n-gram test of Brown et al. 2020, appendix C). Rules are data, in profiles/rules.",
-            gates=("every_document", "some_pass", drift.GATE),
+            gates={
+                "every_document": _EVERY_DOCUMENT,
+                "some_pass": "A document passes every rule; where none does, the verdict names the rules that reject most.",
+                drift.GATE: "No signal is spread otherwise than in the last decisions that passed: a population stability index of at most corpus.web.decisions.max_signal_drift, or what chance makes.",
+            },
             facts=_decision_facts,
         ),
         Stage(
@@ -173,7 +183,10 @@ def _corpus() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="Exact and near duplicates (MinHash, 14 bands of 8, verified) across all snapshots. Only signatures "
             "are read, so that adding a snapshot measures nothing again.",
-            gates=("every_document", "duplicate_share"),
+            gates={
+                "every_document": _EVERY_DOCUMENT,
+                "duplicate_share": "Documents beside the first of their cluster are no more than corpus.web.duplicates.max_duplicate_share: more says that something was read twice.",
+            },
         ),
         Stage(
             "clean_corpus",
@@ -192,7 +205,12 @@ def _corpus() -> tuple[Stage, ...]:
             kinds=("parquet",),
             description="The published text, one document of each cluster, personal data replaced, split by registered domain; "
             "and the ledger: every document, kept or not, and why.",
-            gates=("not_empty", "language_share", "no_duplicates", "disjoint_domains"),
+            gates={
+                "not_empty": _BOTH_SPLITS,
+                "language_share": "Published documents are in the target language: at least corpus.web.clean.min_language_share of them.",
+                "no_duplicates": "No published text stands twice.",
+                "disjoint_domains": "No registered domain is in both splits.",
+            },
             facts=_clean_facts,
             secrets=_clean_secrets,
         ),

@@ -35,16 +35,16 @@ class PhraseSettings(Settings):
 class TemplateSettings(Settings):
     """Prompt templates of the training workshop; byte-exact, with their source in the file's comments."""
 
-    instruction_with_input: str
-    instruction_without_input: str
-    system_prompt: str = ""
+    instruction_with_input: str = Field(description="Prompt of an instruction with material, up to where the answer begins; holds {instruction} and {input}.")
+    instruction_without_input: str = Field(description="The same without material; holds {instruction}.")
+    system_prompt: str = Field("", description="What conversations without one of their own open with, where `training.chat.system_prompt` is language.")
 
 
 class MentionNames(Settings):
     """Names as running text writes them: a straight apostrophe stands for the typographic one too, a space for any white space."""
 
     places: tuple[str, ...] = Field((), description="Countries, regions, cities.")
-    institutions: tuple[str, ...] = ()
+    institutions: tuple[str, ...] = Field((), description="Authorities, parliaments, courts, universities, associations, newspapers.")
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -75,15 +75,15 @@ class LanguageSettings(Settings):
 
     code: str = Field(description="ISO 639-3, as Common Crawl's index writes it.", pattern=r"^[a-z]{3}$")
     short_code: str = Field(description="ISO 639-1, as translation engines write it.", pattern=r"^[a-z]{2}$")
-    name: str
-    native_name: str
+    name: str = Field(description="In English, as reports and cards write it.")
+    native_name: str = Field(description="In the language itself; for readers of the file.")
     identification: IdentificationSettings
     words: WordSettings
     phrases: PhraseSettings
     templates: TemplateSettings
     source_sentences: SentenceSettings = Field(SentenceSettings(), description="Sentence ends of the source language of translations.")
     source_cleaning: SourceCleaning = Field(SourceCleaning(), description="Words and phrases by which texts in the source language are cleaned.")
-    source_tasks: SourceTasks = Field(SourceTasks({}), description="Tasks that have no answer in another language, by kind.")
+    source_tasks: SourceTasks = Field(SourceTasks({}), description="Regular expressions, by kind, of tasks that only have an answer in the source language: rhymes, spelling, puns. Kinds are tried in the file's order.")
     prompts: tuple[str, ...] = Field((), description="Fixed prompts answered by every model, to read before and after.")
     # A run key: reports alone read it, and they are no assets. Stages that read the whole language file must not grow stale by it.
     mentions: MentionSettings = run_key(MentionSettings(), description="Names that the corpus report counts; no row of any asset depends on them.")

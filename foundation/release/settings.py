@@ -19,7 +19,7 @@ class RepositorySettings(Settings):
     """One repository."""
 
     name: str = Field(description="`name` or `owner/name`; the owner matters to an upload only.", pattern=r"^([\w.-]+/)?[\w.-]+$")
-    pretty_name: str = ""
+    pretty_name: str = Field("", description="Title of the card; empty: the repository's name.")
     licence: str = Field(
         "other", description="Licence asked for; rows that cannot be under it are left out. other: a collection whose rows keep their own licences."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +12,7 @@ from dagster_project.build import build_defs
 from dagster_project.factory import Factory, FactoryError, in_order
 from dagster_project.instance import environment_lines
 from dagster_project.pools import pool_of
-from dagster_project.profile import load_profile
+from dagster_project.profile import Profile, _key_paths, load_profile
 from foundation.sources.data import DataFolder
 from foundation.stages import Stage, StageReport
 
@@ -50,6 +51,17 @@ def test_assets_say_what_they_are(tmp_path: Path) -> None:
         assert spec.owners and spec.kinds and len(spec.kinds) <= 3, spec.key
         assert spec.code_version == made.code_version(stage)
         assert {dep.asset_key.to_user_string() for dep in spec.deps} == set(stage.upstream)
+
+
+def test_gates_say_what_they_hold_an_asset_to(tmp_path: Path) -> None:
+    made = factory(tmp_path)
+    specs = [spec for asset in build_defs(made).resolve_asset_graph().assets_defs for spec in asset.check_specs]
+    assert {(spec.asset_key.to_user_string(), spec.name) for spec in specs} == {(stage.asset, gate) for stage in made.stages.values() for gate in stage.gates}
+    assert len(specs) > 20 and all(spec.blocking for spec in specs)
+    assert not [spec.key for spec in specs if len(spec.description or "") < 20]
+    known = set(_key_paths(Profile))
+    named = {(spec.name, key) for spec in specs for key in re.findall(r"\b(?:corpus|evalita|translation|training)(?:\.[a-z_]+)+", spec.description or "")}
+    assert named and not [pair for pair in named if pair[1] not in known], "a description names a key that the profile has not"
 
 
 def test_edges_of_the_design(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ def stages() -> dict[str, Stage]:
     declared = (
         Stage("base_model", "1", "sources", source, tables=(NUMBERS,)),
         Stage("documents", "1", "corpus", documents, tables=(NUMBERS,), partitioned=True),
-        Stage("decisions", "1", "corpus", decisions, sections=("corpus.web.decisions",), upstream=("documents",), tables=(NUMBERS,), partitioned=True, gates=("some_pass",)),
-        Stage("clean_corpus", "1", "corpus", clean_corpus, upstream=("decisions",), tables=(NUMBERS,), gates=("language_share",), all_snapshots=True),
+        Stage("decisions", "1", "corpus", decisions, sections=("corpus.web.decisions",), upstream=("documents",), tables=(NUMBERS,), partitioned=True, gates={"some_pass": "A number passes."}),
+        Stage("clean_corpus", "1", "corpus", clean_corpus, upstream=("decisions",), tables=(NUMBERS,), gates={"language_share": "Numbers are in the language."}, all_snapshots=True),
         Stage("adaptation_tokens", "1", "training", counted, upstream=("base_model", "clean_corpus"), tables=(NUMBERS,)),
         _training("adapted_model", "base_model", "adaptation_tokens"),
         _training("adapted_chat_model", "adapted_model"),

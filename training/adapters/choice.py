@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 GATE = "merge_keeps_quality"
+GATES = {GATE: "Merged weights, read back, need at most training.merging.max_worse_percent more bits per byte than the adapter on the base it was trained over."}
 WORDS: Mapping[MergeTarget, str] = {"base16": "merged into the 16-bit base", "dequantized": "merged into the dequantized NF4 base"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from foundation.store import GateResult
@@ -12,7 +12,13 @@ from training.evaluation.candidates import ADAPTED, ADAPTER_ON_NF4, EXPORT
 from training.language_report import IN_DOMAIN, SOURCE_LANGUAGE, LanguageReport
 
 ITALIAN_IMPROVES, ADAPTER_IMPROVES, SOURCE_KEPT = "italian_improves", "adapter_improves", "source_language_kept"
-BASE_GATES = (ITALIAN_IMPROVES, ADAPTER_IMPROVES, SOURCE_KEPT)
+BASE_GATES = {
+    ITALIAN_IMPROVES: "On in-domain text the adapted export needs fewer bits per byte than the 16-bit base, by training.evaluation.min_improvement_percent.",
+    ADAPTER_IMPROVES: "On in-domain text the adapter on NF4 needs fewer bits per byte than the untuned NF4 base, by "
+    "training.evaluation.min_adapter_improvement_percent.",
+    SOURCE_KEPT: "On source-language text adapting costs at most training.evaluation.max_forgetting_percent more bits per byte.",
+}
+"""Gates on the adapted model, with what each holds it to; where the profile gives no number, they pass."""
 
 TextScores = Mapping[str, Mapping[str, DocumentScore]]
 """By text set and passage."""
@@ -21,6 +27,12 @@ TextScores = Mapping[str, Mapping[str, DocumentScore]]
 def not_worse_gate(model: str) -> str:
     """The name of the gate that compares a model with its last version that passed."""
     return f"{model}_not_worse"
+
+
+def not_worse_gates(models: Iterable[str]) -> dict[str, str]:
+    """The gates that compare models with their last versions that passed, with what each holds its model to."""
+    told = "On no text in the target language is {} worse than its last version that passed, beyond its interval and training.evaluation.max_regression_percent."
+    return {not_worse_gate(model): told.format(model) for model in models}
 
 
 def improves(report: LanguageReport, min_percent: float | None) -> GateResult:

@@ -42,7 +42,7 @@ def line(stage_runner: Runner, web: WebSettings, sections: Mapping[str, Any], be
 def test_the_whole_line(
     line: dict[str, StageResult], stage_runner: Runner, web: WebSettings, sections: Mapping[str, Any], benchmark_stage: Stage
 ) -> None:
-    declared = {stage.asset: stage.gates for stage in stages(web)}
+    declared = {stage.asset: tuple(stage.gates) for stage in stages(web)}
     for asset, result in line.items():
         assert result.record.passed, (asset, result.record.gates)
         assert tuple(gate.name for gate in result.record.gates) == declared.get(asset, ())
