@@ -42,8 +42,13 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(READY)
-	@for path in $(wildcard benchmarks/corpus_*.py) benchmarks/warehouse.py; do $(BIN)/python -m benchmarks.$$(basename $$path .py) --json || exit 1; done
+BENCH := $(VENV)/.bench
+$(BENCH): $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat --editable '.[bench]'
+	@touch $@
+
+bench: $(BENCH)
+	@for path in $(wildcard benchmarks/corpus_*.py) $(addprefix benchmarks/,translation.py training.py warehouse.py); do $(BIN)/python -m benchmarks.$$(basename $$path .py) --json || exit 1; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
