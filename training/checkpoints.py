@@ -164,7 +164,7 @@ def load_model(
     import torch
     from transformers import AutoModelForCausalLM
 
-    _quiet()
+    without_bars()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -186,7 +186,7 @@ def load_quantized(folder: Path, device: torch.device | str = "cpu", *, compute_
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     import_quantizer()
-    _quiet()
+    without_bars()
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -241,7 +241,7 @@ def _not_the_kernel(record: logging.LogRecord) -> bool:
     return "Failed to load CPU gemm_4bit_forward" not in record.getMessage()
 
 
-def _quiet() -> None:
+def without_bars() -> None:
     """No bar per loaded tensor: the build shows bars of its own for what takes long."""
     from transformers.utils import logging
 
