@@ -261,7 +261,11 @@ class RunningSettings(Settings):
     sharding: Literal["auto", "ddp", "fsdp"] = run_key(
         "auto", description="Several processes: each holds the whole model (ddp), or a share of it (fsdp); auto: fsdp for full fine-tuning."
     )
-    report_to: tuple[Literal["tensorboard"], ...] = run_key(("tensorboard",), description="Besides the report; TensorBoard files go below <home>/tensorboard.")
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = run_key(
+        ("tensorboard",),
+        description="Trackers of every step: TensorBoard (files below <home>/tensorboard), wandb (WANDB_API_KEY, or WANDB_MODE=offline), "
+        "mlflow (MLFLOW_TRACKING_URI).",
+    )
     slurm: SlurmSettings = run_key(SlurmSettings(), description="The job of runner slurm; GPUs go into options, such as gres: 'gpu:4'.")
 
 
