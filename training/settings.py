@@ -91,6 +91,11 @@ class TokenSettings(Settings):
     begin: Literal["tokenizer", "always", "never"] = Field(
         "tokenizer", description="Whether documents open with BOS: as the tokenizer does by itself, or by decree."
     )
+    weights: dict[str, Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]] = Field(
+        {},
+        description="How often train documents of a snapshot are read: 2.0 each twice, 0.5 half of them, drawn by a hash of seed and id, 0 none; 1 for "
+        "snapshots not named. The corpus's `repetitions` multiply it.",
+    )
     end: bool = Field(True, description="Documents close with EOS (authors' answer on ANITA, 'plain text with BOS … EOS').")
 
 
