@@ -49,7 +49,7 @@ def ordered_copies(documents: pl.LazyFrame, weights: Mapping[str, float], seed: 
     copies: dict[str, Copy] = {}
     for row in documents.select(have).collect().iter_rows(named=True):
         snapshot = row.get("snapshot")
-        factor = weights.get(snapshot, 1.0) * row.get("repetitions", 1)
+        factor = weights.get(snapshot or "", 1.0) * row.get("repetitions", 1)
         for number in range(copy_count(factor, row["document_id"], seed)):
             copy = Copy(row["document_id"], snapshot, number)
             copies[copy.key] = copy

@@ -1,4 +1,4 @@
-"""Who trains: this process, another one, several, or a job of a cluster. The result is the same."""
+"""Who trains: this process, another one, several, or a job or task of a cluster. The result is the same."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from training.errors import Stopped, TrainingError
 from training.linking import link_tree
 from training.recipes import Job, Outcome, train
 from training.running.launching import carry_out
+from training.running.on_ray import carry_out_on_ray
 from training.running.orders import Order, read_outcome, write_order
 from training.running.progress import Follower, told
 from training.running.trackers import TrackedRun, check_trackers
@@ -58,6 +59,8 @@ def _carried_out(job: Job, settings: FitSettings, running: RunningSettings, proc
         write_order(order, job, settings, run=run)
         if running.runner == "slurm":
             _by_slurm(order, processes, running, label)
+        elif running.runner == "ray":
+            carry_out_on_ray(order, processes, running.ray, job)
         else:
             _here(order, processes, job)
     outcome = read_outcome(order)
@@ -67,7 +70,7 @@ def _carried_out(job: Job, settings: FitSettings, running: RunningSettings, proc
 
 def _processes(running: RunningSettings) -> int:
     if running.runner in ("in_process", "subprocess") and running.processes > 1:
-        raise TrainingError(f"training.running.processes is {running.processes}, and runner {running.runner} is one process; set runner to torchrun or slurm")
+        raise TrainingError(f"training.running.processes is {running.processes}, and runner {running.runner} is one process; set runner to torchrun, slurm or ray")
     return running.processes
 
 
