@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, Field, RootModel, ValidationError, field_validator
+from pydantic import BaseModel, Field, RootModel, ValidationError, field_validator, model_validator
 
 from corpus.evalita.settings import EvalitaSettings
 from corpus.web.settings import WebSettings
@@ -69,6 +69,13 @@ class Profile(Settings):
         if name == "tags":
             raise ValueError("'tags' is where the store keeps tags; choose another name")
         return name
+
+    @model_validator(mode="after")
+    def _weights_name_snapshots(self) -> Profile:
+        unknown = sorted(set(self.training.tokens.weights) - set(self.snapshots))
+        if unknown:
+            raise ValueError(f"training.tokens.weights names {unknown}, and the profile's snapshots are {list(self.snapshots)}; correct the names, or list the snapshots")
+        return self
 
     @field_validator("snapshots")
     @classmethod

@@ -91,6 +91,11 @@ class TokenSettings(Settings):
     begin: Literal["tokenizer", "always", "never"] = Field(
         "tokenizer", description="Whether documents open with BOS: as the tokenizer does by itself, or by decree."
     )
+    weights: dict[str, Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]] = Field(
+        {},
+        description="How often train documents of a snapshot are read: 2.0 each twice, 0.5 half of them, drawn by a hash of seed and id, 0 none; 1 for "
+        "snapshots not named. The corpus's `repetitions` multiply it.",
+    )
     end: bool = Field(True, description="Documents close with EOS (authors' answer on ANITA, 'plain text with BOS … EOS').")
 
 
@@ -251,18 +256,34 @@ class EvaluationSettings(Settings):
         return self
 
 
+class RayTaskSettings(Settings):
+    """The task of runner ray; the state folder must lie where all nodes see it, and the project be installed there."""
+
+    address: str | None = run_key(None, description="A running cluster (HOST:PORT, ray://HOST:PORT, or auto); null: Ray is started here and stopped afterwards.")
+    cpus: int = run_key(1, ge=1, description="Cores reserved for the task.")
+    gpus: int = run_key(0, ge=0, description="GPUs reserved for the task, all on one node; with several `processes` one for each.")
+    memory_gb: float = run_key(2.0, gt=0, description="Memory that Ray sets aside when it places the task; no limit.")
+
+
 class RunningSettings(Settings):
     """Where training runs. Only run keys: none of them changes what is computed."""
 
-    runner: Literal["in_process", "subprocess", "torchrun", "slurm"] = run_key(
-        "subprocess", description="in_process: where the build runs; subprocess; torchrun: several processes of this machine; slurm: a job of `processes` processes."
+    runner: Literal["in_process", "subprocess", "torchrun", "slurm", "ray"] = run_key(
+        "subprocess",
+        description="in_process: where the build runs; subprocess; torchrun: several processes of this machine; slurm: a job of `processes` processes; "
+        "ray: a task of `processes` processes.",
     )
-    processes: int = run_key(1, ge=1, description="Processes of torchrun, or of the Slurm job: one per GPU; they must divide rows_per_step.")
+    processes: int = run_key(1, ge=1, description="Processes of torchrun, the Slurm job or the Ray task: one per GPU; they must divide rows_per_step.")
     sharding: Literal["auto", "ddp", "fsdp"] = run_key(
         "auto", description="Several processes: each holds the whole model (ddp), or a share of it (fsdp); auto: fsdp for full fine-tuning."
     )
-    report_to: tuple[Literal["tensorboard"], ...] = run_key(("tensorboard",), description="Besides the report; TensorBoard files go below <home>/tensorboard.")
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = run_key(
+        ("tensorboard",),
+        description="Trackers of every step: TensorBoard (files below <home>/tensorboard), wandb (WANDB_API_KEY, or WANDB_MODE=offline), "
+        "mlflow (MLFLOW_TRACKING_URI).",
+    )
     slurm: SlurmSettings = run_key(SlurmSettings(), description="The job of runner slurm; GPUs go into options, such as gres: 'gpu:4'.")
+    ray: RayTaskSettings = run_key(RayTaskSettings(), description="The task of runner ray.")
 
 
 class TrainingSettings(Settings):

@@ -92,7 +92,7 @@ def _bases(settings: TrainingSettings) -> tuple[Stage, Stage]:
 def _tokens(settings: TrainingSettings) -> Stage:
     return Stage(
         asset="adaptation_tokens",
-        version="1",
+        version="2",
         group="training",
         build=build_tokens,
         sections=("training.tokens",),

@@ -6,8 +6,8 @@ million characters at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ import pyarrow as pa
 from foundation.store import TableSpec
 from training.conversations import adds_bos, seeded_order
 from training.errors import TrainingError
+from training.mixing import Copy, ordered_copies
 from training.packing import Row, pack_split
 from training.settings import TokenSettings
 
@@ -66,8 +67,8 @@ DOCUMENTS = TableSpec(
     ),
     key=("corpus", "document_id"),
     decimals={"tokens_per_word": 4},
-    description="Every document that was tokenized; tokens_used is less than tokens where the budget ended; words are "
-    "whitespace-separated.",
+    description="Every document that was tokenized; tokens_used is less than tokens where the budget ended, and counts "
+    "every time that the mix reads the document; words are whitespace-separated.",
 )
 
 
@@ -85,6 +86,12 @@ class TokenizedDocument:
     used: int
     tokens: int
     words: int
+    copy: Copy | None = None
+
+    @property
+    def key(self) -> str:
+        """Names this reading among all that are packed together."""
+        return f"{self.corpus}:{self.document_id if self.copy is None else self.copy.key}"
 
     def row(self) -> dict[str, object]:
         """The entry of the ``documents`` table."""
@@ -138,8 +145,10 @@ def tokenize_documents(
 ) -> Iterator[TokenizedDocument]:
     """Documents in seeded order, tokenized into a file until the budget is reached; the one that passes it is cut there.
 
+    Further copies of a document share its place in the file.
+
     Args:
-        documents: columns ``document_id`` and ``text``.
+        documents: columns ``document_id`` and ``text``; ``snapshot`` and ``repetitions`` where they are to count (see ``mixing``).
         budget: tokens; ``None`` takes every document, 0 none.
     """
     if budget == 0:
@@ -147,29 +156,41 @@ def tokenize_documents(
     opening = [tokenizer.bos_token_id] if _begins(tokenizer, settings) else []
     closing = [tokenizer.eos_token_id] if settings.end else []
     used = 0
-    for document_id, text in _texts(documents, seed):
+    known: dict[str, TokenizedDocument] = {}
+    copies = ordered_copies(documents, settings.weights, seed)
+    several = {copy.document_id for copy in copies if copy.number}
+    for copy, text in _texts(documents, copies):
+        if earlier := known.get(copy.document_id):
+            document = replace(earlier, copy=copy, used=earlier.tokens if budget is None else min(earlier.tokens, budget - used))
+            yield document
+            used += document.used
+            if budget is not None and used >= budget:
+                return
+            continue
         # split_special_tokens: "<s>" inside a page is text, never a new document.
         ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
         whole = [*opening, *ids, *closing]
         kept = whole if budget is None else whole[: budget - used]
-        yield TokenizedDocument(corpus, document_id, split, into.add(kept), len(kept), len(whole), len(text.split()))
+        document = TokenizedDocument(corpus, copy.document_id, split, into.add(kept), len(kept), len(whole), len(text.split()), copy)
+        if copy.document_id in several:
+            known[copy.document_id] = document
+        yield document
         used += len(kept)
         if budget is not None and used >= budget:
             return
 
 
-def _texts(documents: pl.LazyFrame, seed: int) -> Iterator[tuple[str, str]]:
-    """Ids and texts in seeded order: few at first, then as many at a time as a few hundred million characters are."""
+def _texts(documents: pl.LazyFrame, order: Sequence[Copy]) -> Iterator[tuple[Copy, str]]:
+    """Copies and their texts in order: few at first, then as many at a time as a few hundred million characters are."""
     import polars as pl
 
-    order = seeded_order(documents.select("document_id").collect()["document_id"], seed)
     start, characters = 0, 0
     while start < len(order):
         count = CHUNK if not characters else max(1, READ_CHARACTERS * start // characters)
         wanted = order[start : start + count]
-        texts = dict(documents.filter(pl.col("document_id").is_in(wanted)).select("document_id", "text").collect().iter_rows())
-        for document_id in wanted:
-            yield document_id, texts[document_id]
+        texts = dict(documents.filter(pl.col("document_id").is_in([copy.document_id for copy in wanted])).select("document_id", "text").collect().iter_rows())
+        for copy in wanted:
+            yield copy, texts[copy.document_id]
         characters += sum(map(len, texts.values()))
         start += len(wanted)
 
@@ -197,11 +218,16 @@ class PackedDocuments:
 
 @dataclass(frozen=True)
 class AdaptationRows:
-    """Packed rows by split and the documents in them, by corpus and id."""
+    """Packed rows by split and the documents in them, by corpus and id.
+
+    ``mix``: by snapshot, the train documents read, copies of them, and tokens; empty where nothing
+    weighs and every document is read once.
+    """
 
     train: PackedDocuments
     validation: PackedDocuments
     documents: list[TokenizedDocument]
+    mix: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def adaptation_rows(
@@ -227,10 +253,13 @@ def adaptation_rows(
     train = list(tokenize_documents(target["train"], tokenizer, settings, ids, corpus="target", split="train", budget=target_budget, seed=seed))
     found = sum(document.used for document in train)
     if not found:
+        if settings.weights and not target["train"].limit(1).collect().is_empty():
+            raise TrainingError(f"training.tokens.weights leave none of clean_corpus's train documents: {settings.weights}; raise a factor")
         raise TrainingError("clean_corpus holds no train documents; nothing to adapt to. Look at its ledger for the reasons of drops")
+    mix = _mix_of(train, settings.weights)
     replay_budget = round(found * share / (1 - share))
     train += tokenize_documents(replay, tokenizer, settings, ids, corpus="replay", split="train", budget=replay_budget, seed=seed)
-    by_key = {f"{document.corpus}:{document.document_id}": document for document in train}
+    by_key = {document.key: document for document in train}
     mixed = [by_key[key] for key in seeded_order(by_key, seed)]
     held = TokenFile(folder / "validation.ids")
     validation = list(
@@ -243,8 +272,31 @@ def adaptation_rows(
     return AdaptationRows(
         train=PackedDocuments(ids.mapped(), mixed, settings.row_tokens),
         validation=PackedDocuments(held.mapped(), validation, settings.row_tokens),
-        documents=sorted((*mixed, *validation), key=lambda document: (document.corpus, document.document_id)),
+        documents=sorted((*_once(mixed), *validation), key=lambda document: (document.corpus, document.document_id)),
+        mix=mix,
     )
+
+
+def _once(documents: Iterable[TokenizedDocument]) -> Iterable[TokenizedDocument]:
+    """Each document once, with the tokens of all its copies."""
+    found: dict[tuple[str, str], TokenizedDocument] = {}
+    for document in documents:
+        name = document.corpus, document.document_id
+        found[name] = replace(found[name], used=found[name].used + document.used) if name in found else document
+    return found.values()
+
+
+def _mix_of(documents: Sequence[TokenizedDocument], weights: Mapping[str, float]) -> dict[str, dict[str, int]]:
+    """Documents, copies and tokens that were read, by snapshot; nothing where neither weights nor repetitions say anything."""
+    if not weights and not any(document.copy is not None and document.copy.number for document in documents):
+        return {}
+    read: dict[str, list[TokenizedDocument]] = {}
+    for document in documents:
+        read.setdefault((document.copy and document.copy.snapshot) or "unnamed", []).append(document)
+    return {
+        snapshot: {"documents": len({one.document_id for one in found}), "copies": len(found), "tokens_used": sum(one.used for one in found)}
+        for snapshot, found in sorted(read.items())
+    }
 
 
 def table_batches(rows: Iterable[Row], first: int = 0) -> Iterator[list[dict[str, Any]]]:

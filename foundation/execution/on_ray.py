@@ -1,13 +1,8 @@
-"""Shards on Ray: a cluster that runs already, or a Ray of this machine that lives as long as the run."""
+"""Shards on Ray; see ``ray_cluster`` for where it runs."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
-import os
-import re
-import socket
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,15 +10,12 @@ from typing import TYPE_CHECKING
 from foundation.execution.datatrove_step import ApartStep, quiet_datatrove
 from foundation.execution.errors import ExecutionError
 from foundation.execution.progress import Pace, ShardProgress
+from foundation.execution.ray_cluster import RayTask, joined_ray
 from foundation.execution.shard_run import ShardRun
 
 if TYPE_CHECKING:
     from datatrove.executor.ray import RayPipelineExecutor
 
-STORE_BYTES = 200_000_000
-"""Shared memory of a Ray of our own, which passes nothing but the list of shards; Ray itself would take 30 % of the machine."""
-KNOCK_S = 10.0
-"""Seconds within which a cluster's port must answer."""
 LOOK_S = 1.0
 """Seconds between two looks at the results for the progress bar."""
 
@@ -70,62 +62,10 @@ def _executor(run: ShardRun, waiting: list[int]) -> RayPipelineExecutor:
 
 @contextlib.contextmanager
 def _cluster(run: ShardRun) -> Iterator[None]:
-    """Ray, joined or started; what was started is stopped."""
     settings = run.engine.settings.ray
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # shards that reserve no GPU may still see one
-    if settings.address is None:
-        # Ray reads it when it is imported: a Ray without a cluster listens on 127.0.0.1 alone, on Linux too.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ExecutionError("execution.engine is ray, which is not installed: pip install -c constraints.txt -e '.[ray]'") from error
-    if ray.is_initialized():  # by the program that calls us
+    asked = RayTask("execution.ray", "one shard", settings.cpus_per_task, memory_gb=settings.memory_gb_per_task, memory_key="memory_gb_per_task", cpus_key="cpus_per_task")
+    with joined_ray(settings.address, asked, cores=max(run.engine.workers, settings.cpus_per_task)):
         yield
-        return
-    try:
-        _knock(settings.address)
-        if settings.address is None:
-            cores = max(run.engine.workers, settings.cpus_per_task)
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        else:
-            ray.init(address=settings.address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ExecutionError(f"Ray at {settings.address or 'this machine'} cannot be reached: {error}; look at execution.ray.address") from error
-    try:
-        _refuse_what_never_fits(run, ray.nodes())
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str | None) -> None:
-    """Raise OSError where nobody listens: Ray itself tries for minutes."""
-    found = re.fullmatch(r"(?:ray://)?([\w.-]+|\[[0-9a-fA-F:]+\]):(\d+)", address or "")
-    if found:  # else `auto` or a local Ray
-        socket.create_connection((found[1].strip("[]"), int(found[2])), timeout=KNOCK_S).close()
-
-
-def _refuse_what_never_fits(run: ShardRun, nodes: list[dict[str, object]]) -> None:
-    """Ray waits without a word for a node that is large enough."""
-    settings = run.engine.settings.ray
-    memory = math.floor(settings.memory_gb_per_task * 1024**3)
-    for node in nodes:
-        has = node.get("Resources")
-        if node.get("Alive") and isinstance(has, dict) and has.get("CPU", 0) >= settings.cpus_per_task and has.get("memory", 0) >= memory:
-            return
-    raise ExecutionError(
-        f"no node of the Ray cluster has {settings.cpus_per_task} cores and {settings.memory_gb_per_task} GB of memory for one shard; "
-        "lower execution.ray.cpus_per_task and memory_gb_per_task"
-    )
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from training.row_files import RowFile, write_rows
 from training.running.launching import carry_out
 from training.running.orders import Order, write_order
 from training.running.runners import run_training
+from training.running.trackers import TrackedRun
 from training.settings import AdaptationSettings, FitSettings, MergingSettings, RunningSettings
 
 ROWS = [Row([(7 * row + 3 * place) % 200 + 3 for place in range(96)], [40, 56]) for row in range(5)]
@@ -129,9 +130,9 @@ def test_progress_reaches_the_bar_and_tensorboard(tiny: Path, tmp_path: Path) ->
         bars.append(tqdm(total=total, disable=False, file=(tmp_path / "bar").open("w")))
         return bars[0]
 
-    run_training(job(tiny, tmp_path / "a", progress=progress), QLORA, RunningSettings(), tensorboard=tmp_path / "board")
+    run_training(job(tiny, tmp_path / "a", progress=progress), QLORA, RunningSettings(), run=TrackedRun("model", "0123", tmp_path))
     assert (bars[0].total, bars[0].n) == (6, 6) and "tokens/s, MFU" in bars[0].postfix
-    events = EventAccumulator(str(tmp_path / "board"))
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "model" / "0123"))
     events.Reload()
     assert [event.step for event in events.Scalars("training/loss")] == [1, 2, 3, 4, 5, 6]
     assert all(0 < event.value < 1 for event in events.Scalars("training/mfu"))
@@ -143,7 +144,7 @@ def test_a_starter_that_goes_leaves_a_checkpoint(tiny: Path, tmp_path: Path) -> 
     one = job(tiny, tmp_path / "one")
     order = Order(one.work)
     settings = QLORA.model_copy(update={"checkpoint_steps": 1000, "steps": 400})
-    write_order(order, one, settings, tensorboard=None)
+    write_order(order, one, settings, run=None)
 
     def interrupt() -> None:
         if told(order) >= 2:

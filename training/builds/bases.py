@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from foundation.stages import StageContext, StageReport, StageSetup
 from training.base import fetch_base, origin_of, publish_base
-from training.builds.inputs import text_frame
+from training.builds.inputs import mixed_frame, text_frame
 from training.checkpoints import WANTED, check_length, load_tokenizer
 from training.linking import link_tree
 from training.packing import Row
@@ -74,7 +74,7 @@ def build_tokens(context: StageContext) -> StageReport:
     """``adaptation_tokens``."""
     settings = cast(TokenSettings, context.settings["training.tokens"])
     corpus = context.input("clean_corpus")
-    target = {split: text_frame(corpus, "text", split) for split in ("train", "validation")}
+    target = {"train": mixed_frame(corpus, "text", "train", weighted=bool(settings.weights)), "validation": text_frame(corpus, "text", "validation")}
     replay = text_frame(context.input("replay_text"), "text", "train")
     for asset in ("base_model", "chat_base_model"):
         if asset in context.inputs:
@@ -136,6 +136,8 @@ def _document_statistics(rows: AdaptationRows) -> dict[str, Any]:
             "tokens_used": sum(document.used for document in documents),
             "tokens_per_word": round(tokens / words, 4) if words else None,
         }
+    if rows.mix:
+        statistics["mix"] = {snapshot: dict(counts) for snapshot, counts in rows.mix.items()}
     return statistics
 
 

@@ -31,6 +31,17 @@ def text_frame(version: PublishedVersion, table: str, split: str) -> pl.LazyFram
     return columns_of(version, table, ("document_id", "text"), split)
 
 
+def mixed_frame(version: PublishedVersion, table: str, split: str, *, weighted: bool) -> pl.LazyFrame:
+    """Documents by id, with what a mix reads of them: their repetitions, where the corpus has them, and their snapshot.
+
+    Raises:
+        TrainingError: weights are wanted, and the table does not say which snapshot a document is of.
+    """
+    have = version.scan(table, split).collect_schema().names()
+    extra = [name for name in ("snapshot", "repetitions") if name in have or (name == "snapshot" and weighted)]
+    return columns_of(version, table, ("document_id", "text", *extra), split)
+
+
 def without_overlap(version: PublishedVersion, table: str, columns: Sequence[str], exclude: bool) -> tuple[pl.DataFrame, int]:
     """Rows of a translated set, and how many were left out because they overlap a benchmark's test items."""
     import polars as pl

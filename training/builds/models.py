@@ -18,6 +18,7 @@ from training.plots import held_out_curve, loss_curve
 from training.recipes import Job, Outcome
 from training.row_files import RowFile, stream_rows
 from training.running.runners import run_training
+from training.running.trackers import TrackedRun
 from training.settings import (
     AdaptationSettings,
     ChatSettings,
@@ -104,9 +105,9 @@ def _tune(context: StageContext, settings: InstructionSettings | ChatSettings | 
 
 def _train(context: StageContext, job: Job, settings: FitSettings) -> Outcome:
     running = cast(RunningSettings, context.settings["training.running"])
-    tensorboard = context.cache.parent / "tensorboard" / context.asset / context.work.name[:12]
+    run = TrackedRun(context.asset, context.work.name[:12], context.cache.parent)
     job = replace(job, judging=judging_of(context, settings))
-    return run_training(job, settings, running, tensorboard=tensorboard, label=f"{context.asset}: training")
+    return run_training(job, settings, running, run=run, label=f"{context.asset}: training")
 
 
 def _about(settings: FitSettings) -> dict[str, Any]:

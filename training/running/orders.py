@@ -15,6 +15,7 @@ from training.fitting import Fitted
 from training.packing import Row
 from training.recipes import Job, Judging, Outcome
 from training.row_files import RowFile, write_rows
+from training.running.trackers import TrackedRun
 from training.settings import FitSettings, MergingSettings
 
 
@@ -54,7 +55,7 @@ class Order:
         return self.work / f"rows-{split}.arrow"
 
 
-def write_order(order: Order, job: Job, settings: FitSettings, *, tensorboard: Path | None) -> None:
+def write_order(order: Order, job: Job, settings: FitSettings, *, run: TrackedRun | None) -> None:
     """Write rows and job, the latter last and whole."""
     order.work.mkdir(parents=True, exist_ok=True)
     for split, rows in (("train", job.rows), ("validation", job.validation)):
@@ -66,7 +67,7 @@ def write_order(order: Order, job: Job, settings: FitSettings, *, tensorboard: P
         "template": job.template,
         "judging": None if job.judging is None else {"texts": list(job.judging.texts), "limits": job.judging.limits.model_dump(mode="json")},
         "sharded": job.sharded,
-        "tensorboard": None if tensorboard is None else str(tensorboard),
+        "run": None if run is None else {**asdict(run), "home": str(run.home)},
         "settings": settings.model_dump(mode="json", include=set(FitSettings.model_fields)),
     }
     part = order.document.with_suffix(".part")
@@ -80,8 +81,8 @@ def _place_rows(path: Path, rows: Sequence[Row]) -> None:
     write_rows(path, rows)
 
 
-def read_order(order: Order) -> tuple[Job, FitSettings, Path | None]:
-    """The job, its settings, and the folder for TensorBoard."""
+def read_order(order: Order) -> tuple[Job, FitSettings, TrackedRun | None]:
+    """The job, its settings, and what trackers are told of it."""
     document = json.loads(order.document.read_text(encoding="utf-8"))
     judging = document["judging"]
     job = Job(
@@ -97,8 +98,9 @@ def read_order(order: Order) -> tuple[Job, FitSettings, Path | None]:
         judging=None if judging is None else Judging(judging["texts"], MergingSettings.model_validate(judging["limits"])),
         sharded=document["sharded"],
     )
-    tensorboard = document["tensorboard"]
-    return job, FitSettings.model_validate(document["settings"]), None if tensorboard is None else Path(tensorboard)
+    run = document["run"]
+    tracked = None if run is None else TrackedRun(**{**run, "home": Path(run["home"]), "to": tuple(run["to"])})
+    return job, FitSettings.model_validate(document["settings"]), tracked
 
 
 def write_outcome(order: Order, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: one line of JSON per step, followed by who started it, and TensorBoard.
+"""What a run tells while it goes: one line of JSON per step, followed by who started it, and what trackers are told.
 
 A file and not a pipe (dagster-pipes): it outlives both sides, so that a run on a cluster, or one whose starter was killed, is
 followed by the next one; and the workshop needs no orchestrator.
@@ -15,13 +15,12 @@ from typing import Any
 from tqdm import tqdm
 
 from training.fitting import Watch
-
-SCALARS = ("loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "mfu", "peak_memory_mb", "micro_rows")
+from training.running.trackers import TrackedRun, tracked
 
 
 @contextmanager
-def told(path: Path | None, tensorboard: Path | None) -> Iterator[Watch]:
-    """A function that writes every step into the progress file and to TensorBoard, where either is wanted."""
+def told(path: Path | None, run: TrackedRun | None) -> Iterator[Watch]:
+    """A function that writes every step into the progress file and reports it to the run's trackers, where either is wanted."""
     with ExitStack() as stack:
         watches: list[Watch] = []
         if path is not None:
@@ -31,30 +30,14 @@ def told(path: Path | None, tensorboard: Path | None) -> Iterator[Watch]:
                 stream.write(json.dumps(dict(entry)) + "\n")
 
             watches.append(line)
-        if tensorboard is not None:
-            watches.append(stack.enter_context(_tensorboard(tensorboard)))
+        if run is not None:
+            watches.extend(stack.enter_context(tracked(run, name)) for name in run.to)
 
         def watch(entry: Mapping[str, Any]) -> None:
             for one in watches:
                 one(entry)
 
         yield watch
-
-
-@contextmanager
-def _tensorboard(folder: Path) -> Iterator[Watch]:
-    from torch.utils.tensorboard import SummaryWriter
-
-    writer = SummaryWriter(str(folder))
-
-    def watch(entry: Mapping[str, Any]) -> None:
-        for name in SCALARS:
-            writer.add_scalar(f"training/{name}", entry[name], entry["step"])
-
-    try:
-        yield watch
-    finally:
-        writer.close()
 
 
 class Follower:

@@ -1,4 +1,4 @@
-"""Who trains: this process, another one, several, or a job of a cluster. The result is the same."""
+"""Who trains: this process, another one, several, or a job or task of a cluster. The result is the same."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from types import FrameType
 from typing import Any
 
 from foundation.execution import Engine, ExecutionSettings, run_shards
+from foundation.settings import content_of
 from training.errors import Stopped, TrainingError
 from training.linking import link_tree
 from training.recipes import Job, Outcome, train
 from training.running.launching import carry_out
+from training.running.on_ray import carry_out_on_ray
 from training.running.orders import Order, read_outcome, write_order
 from training.running.progress import Follower, told
+from training.running.trackers import TrackedRun, check_trackers
 from training.settings import FitSettings, RunningSettings
 
 REQUEUED_S = 120.0
@@ -27,34 +30,37 @@ REQUEUED_S = 120.0
 TRAP = "trap : TERM  # the signal is for the processes below, and the script has to outlive it"
 
 
-def run_training(job: Job, settings: FitSettings, running: RunningSettings, *, tensorboard: Path | None = None, label: str = "training") -> Outcome:
+def run_training(job: Job, settings: FitSettings, running: RunningSettings, *, run: TrackedRun | None = None, label: str = "training") -> Outcome:
     """Train where the settings say; results are below ``job.output`` when this returns.
 
     A run that ended early goes on from its last checkpoint, one that ended while nobody followed it is taken as it is.
 
     Raises:
-        TrainingError: see ``train``; several processes were asked for and do not fit the method.
+        TrainingError: see ``train``; several processes were asked for and do not fit the method; a tracker is not installed or lacks a variable.
         JobSubmitted: the job is with Slurm; the same call goes on with it.
     """
     processes = _processes(running)
     job = replace(job, sharded=processes > 1 and _sharded(running, settings))
-    if "tensorboard" not in running.report_to:
-        tensorboard = None
-    outcome = _carried_out(job, settings, running, processes, tensorboard, label)
+    if run is not None:
+        check_trackers(running.report_to)
+        run = replace(run, to=running.report_to, config={"base": job.base_name, "seed": job.seed, **content_of(settings)})
+    outcome = _carried_out(job, settings, running, processes, run, label)
     if outcome.merges is not None:
         outcome.merges.say()
     return outcome
 
 
-def _carried_out(job: Job, settings: FitSettings, running: RunningSettings, processes: int, tensorboard: Path | None, label: str) -> Outcome:
+def _carried_out(job: Job, settings: FitSettings, running: RunningSettings, processes: int, run: TrackedRun | None, label: str) -> Outcome:
     if running.runner == "in_process":
-        with told(None, tensorboard) as watch:
+        with told(None, run) as watch:
             return train(replace(job, watch=watch), settings)
     order = Order(job.work)
     if not order.outcome.is_file():
-        write_order(order, job, settings, tensorboard=tensorboard)
+        write_order(order, job, settings, run=run)
         if running.runner == "slurm":
             _by_slurm(order, processes, running, label)
+        elif running.runner == "ray":
+            carry_out_on_ray(order, processes, running.ray, job)
         else:
             _here(order, processes, job)
     outcome = read_outcome(order)
@@ -64,7 +70,7 @@ def _carried_out(job: Job, settings: FitSettings, running: RunningSettings, proc
 
 def _processes(running: RunningSettings) -> int:
     if running.runner in ("in_process", "subprocess") and running.processes > 1:
-        raise TrainingError(f"training.running.processes is {running.processes}, and runner {running.runner} is one process; set runner to torchrun or slurm")
+        raise TrainingError(f"training.running.processes is {running.processes}, and runner {running.runner} is one process; set runner to torchrun, slurm or ray")
     return running.processes
 
 

@@ -32,11 +32,11 @@ def main(work: Path) -> int:
             if os.environ.get("RANK", "0") == "0":
                 _alone_in(work, stack)
             _join(stack)
-            job, settings, tensorboard = read_order(order)
+            job, settings, run = read_order(order)
             first = current_ranks().first
             if first:
                 shutil.rmtree(order.output, ignore_errors=True)
-            watch = stack.enter_context(told(order.progress, tensorboard)) if first else None
+            watch = stack.enter_context(told(order.progress, run)) if first else None
             from training.recipes import train
 
             outcome = train(replace(job, stop=stop, watch=watch), settings)
