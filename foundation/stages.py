@@ -314,7 +314,8 @@ def run_stage(
         TransumanzaError: inputs, settings or files cannot be used; nothing is published then.
     """
     if stage.partitioned and partition not in workplace.snapshots:
-        raise StageError(f"{stage.asset} is made per snapshot; name one with --partition: {', '.join(workplace.snapshots)} (got {partition!r}; another one goes into the profile's `snapshots` first)")
+        got = f" ({partition!r} is none of them; it goes into the profile's `snapshots` first)" if partition is not None else ""
+        raise StageError(f"{stage.asset} is made per snapshot; name one with --partition: {', '.join(workplace.snapshots)}{got}")
     if not stage.partitioned and partition is not None:
         raise StageError(f"{stage.asset} takes no partition; got {partition!r}")
     keep_below(workplace.home)

@@ -180,6 +180,7 @@ def crawls() -> None:
     from corpus.web.crawl.crawl_list import listed_crawls, new_crawls
 
     profile = load_profile().profile
+    typer.echo(f"reading {profile.corpus.web.access.crawl_list} …", err=True)
     listed = listed_crawls(profile.corpus.web.access)
     found = new_crawls(listed, profile.snapshots)
     typer.echo(f"{len(listed)} crawls, {listed[0]} to {listed[-1]}")

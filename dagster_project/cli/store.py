@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from dagster_project.cli import collection, erasing, pushing, versions
+from dagster_project.cli.versions import check_asset
 from dagster_project.factory import open_home_store
 from dagster_project.profile import load_profile
 from dagster_project.tables import human_age, human_bytes, text_table
@@ -77,13 +78,16 @@ def _size(published: PublishedVersion) -> str:
 def show(
     asset: Annotated[str, typer.Argument(help="The asset.")],
     partition: Annotated[str | None, typer.Option(help="The snapshot, for a partitioned asset.")] = None,
-    ref: Annotated[str | None, typer.Option(help="A profile's name, or tags/<tag>.", show_default="the profile")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", "--ref", help="A profile's name, a tag, or the beginning of a version.", show_default="the profile")
+    ] = None,
     lineage: Annotated[bool, typer.Option("--lineage", help="Print the whole ancestry as a tree, down to crawl files, rule sets and user files.")] = False,
     every_file: Annotated[bool, typer.Option("--every-file", help="With --lineage: all files, however many.")] = False,
 ) -> None:
     """Show a version: files, rows, statistics, gates, and what it was made of."""
     store = _store()
-    record = store.record(asset, partition, ref=ref or load_profile().profile.name)
+    check_asset(store, asset)
+    record = store.find(asset, partition, version) if version else store.record(asset, partition, ref=load_profile().profile.name)
     if lineage:
         typer.echo("\n".join(line for one in ancestry(store, record) for line in _described(one, every_file)))
         return
@@ -119,6 +123,7 @@ def tag(
 ) -> None:
     """Give a version a name that no profile moves: the version, and all that it was made of, is kept by gc."""
     store = _store()
+    check_asset(store, asset)
     if delete:
         if force or version:
             raise TransumanzaError("--delete goes with neither --force nor --version; name the tag alone")

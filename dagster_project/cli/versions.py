@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dagster_project.factory import open_home_store
+from dagster_project.factory import make_factory, open_home_store
 from dagster_project.profile import load_profile
 from dagster_project.tables import human_bytes
 from foundation.errors import TransumanzaError
@@ -64,6 +64,16 @@ def export(
     typer.echo(f"{published}: {done.files:,} files, {human_bytes(done.bytes)}, {done.linked:,} of them links to the store's own, in {folder}")
 
 
+def check_asset(store: Store, asset: str) -> None:
+    """Tell a name that is no asset from an asset that is not built yet.
+
+    Raises:
+        TransumanzaError: neither the store nor the profile has an asset of that name.
+    """
+    if asset not in store.assets() and asset not in (stages := make_factory(offline=True).stages):
+        raise TransumanzaError(f"there is no asset {asset!r}; the profile has {', '.join(stages)}")
+
+
 @contextlib.contextmanager
 def held_versions(
     asset: str, partition: str | None, names: list[str], what: str, *, allow_failed_gates: tuple[str, ...] | None = None
@@ -74,6 +84,7 @@ def held_versions(
         TransumanzaError: a name stands for no version, or for one that is damaged or whose gates failed.
     """
     store = open_home_store()
+    check_asset(store, asset)
     with contextlib.ExitStack() as stack:
         try:
             pin = stack.enter_context(store.pin(what))
