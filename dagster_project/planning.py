@@ -38,6 +38,8 @@ TRAINED = {
     "evalita_model": ("evalita", "evalita_tokens"),
 }
 """Section of the profile and quantity of tokens behind each trained model."""
+ASKED = ("language_report", "evalita_answers")
+"""Assets that put a trained model to work."""
 PLANNED_UTILIZATION = 0.35
 """What torchtune, litgpt and NeMo reach of the peak with packed rows and bf16 (their published tables): 0.3 to 0.6."""
 SAMPLE_CHARACTERS: Mapping[Kind, int] = {"chats": 500, "instructions": 230}
@@ -79,14 +81,18 @@ def _on_gpu(estimate: Estimate, quantities: Mapping[str, float], factory: Factor
     parameters = training.base.parameters if isinstance(training.base, HubBase) else None
     if parameters is not None and estimate.asset in ("base_model", "chat_base_model"):
         return replace(estimate, bytes=2 * parameters)
+    if parameters is not None and estimate.asset in ASKED and estimate.core_hours:
+        return replace(estimate, basis=f"{estimate.basis}, as on a CPU (no GPU was measured)")
     if line is None or parameters is None or (estimate.asset == "adapted_chat_model" and training.one_line):
         return estimate
     section, unit = line
     fit: FitSettings = getattr(training, section) or training.adaptation
     tokens = quantities[unit]
     seconds = tokens * training_operations(parameters, fit.method) / (PEAK_TFLOPS["H100"] * 1e12 * PLANNED_UTILIZATION)
+    row_tokens = getattr(fit, "max_tokens", training.tokens.row_tokens)
+    steps = max(1, round(tokens / (fit.rows_per_step * row_tokens)))  # a row of the log for each
     basis = f"{tokens:,.0f} tokens on an H100 at {PLANNED_UTILIZATION:.0%} of its peak (arithmetic)"
-    return replace(estimate, bytes=2 * parameters, core_hours=0.0, gpu_hours=seconds / 3600, basis=basis)
+    return replace(estimate, rows=steps, bytes=2 * parameters, core_hours=0.0, gpu_hours=seconds / 3600, basis=basis)
 
 
 def _translation(estimate: Estimate, quantities: Mapping[str, float], factory: Factory) -> Estimate:
@@ -282,5 +288,13 @@ def _from_rates(stage: Stage, rates: Mapping[str, Any], quantities: Mapping[str,
 
 
 def _model_scale(profile: Profile, rates: Mapping[str, Any]) -> float:
-    """Size of the profile's base against the one that the rates were measured on."""
-    return float(rates["model_scale"].get(profile.training.base.kind, 1.0))
+    """Size of the profile's base against the one that the rates were measured on; of a base of unknown size one."""
+    base = profile.training.base
+    if isinstance(base, HubBase) and base.parameters is not None:
+        return base.parameters / float(rates["parameters"])
+    return float(rates["model_scale"].get(base.kind, 1.0))
+
+
+def uses_samples(factory: Factory) -> bool:
+    """Whether chats, instructions and EVALITA rows of the plan are the samples of this project, since no folder of the user's is named."""
+    return factory.data.root is None

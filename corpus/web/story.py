@@ -147,7 +147,8 @@ def _published(row: Mapping[str, Any], clean: PublishedVersion) -> dict[str, Any
         text = clean.scan("text", split).filter(pl.col("document_id") == row["document_id"]).select(columns).collect()
         for found in text.iter_rows(named=True):
             counts = {kind: count for kind, count in found.pop("personal_data").items() if count}
-            return {"split": split, **found, "personal_data_replaced": counts or None}
+            words = found.pop("words")  # the tokenizer's, more than the words that rules count
+            return {"split": split, "words_and_punctuation_marks": words, **found, "personal_data_replaced": counts or None}
     return {}
 
 

@@ -85,7 +85,7 @@ def plan(
     """Say what the profile will cost before it runs: rows, bytes, core-hours, GPU-hours, disk per asset; requests and bytes per crawl."""
     import json
 
-    from dagster_project.planning import crawl_plans, estimates, not_counted, rates_machine
+    from dagster_project.planning import crawl_plans, estimates, not_counted, rates_machine, uses_samples
 
     factory = make_factory()
     rows, crawls = estimates(factory), crawl_plans(factory)
@@ -99,6 +99,8 @@ def plan(
     typer.echo(text_table(("asset", "rows", "disk", "core time", "GPU time", "basis"), table, right=(1, 2, 3, 4)))
     core, gpu = sum(row.core_hours for row in rows), sum(row.gpu_hours for row in rows)
     typer.echo(f"\nin all: {human_hours(core)} of one core, {human_hours(gpu) if gpu else 'nothing'} of a GPU, {human_bytes(sum(row.bytes for row in rows))} on disk")
+    if uses_samples(factory):
+        typer.echo("chats, instructions and EVALITA rows are the few samples of this project: set TRANSUMANZA_DATA to plan with your own")
     uncounted = not_counted(factory)
     if uncounted:
         typer.echo(f"not counted, since how many pages they hold is known only once they are read: {', '.join(uncounted)}")

@@ -53,8 +53,9 @@ def why(url: Annotated[str, typer.Argument(help="The page's address, as it was c
     entries = story(url, documents, _published("clean_corpus"), judged, settings)
     unread = f"documents of {', '.join(absent)} are not published, and were not looked through" if absent else ""
     if not entries:
+        scheme = "" if "://" in url else "write the scheme too (https://…); "
         raise TransumanzaError(
-            f"nothing is known of {url}: no document has this address, and it is not among the examples that `documents` keeps of "
+            f"nothing is known of {url}: {scheme}no document has this address, and it is not among the examples that `documents` keeps of "
             f"skipped pages{f'; {unread}' if unread else ''}; look at the spelling, or at the table `skipped` for the counts"
         )
     for entry in entries:
@@ -63,10 +64,20 @@ def why(url: Annotated[str, typer.Argument(help="The page's address, as it was c
         typer.echo(f"{entry['url']} [{entry['snapshot']}] {outcome} ({by})")
         for name, value in entry.items():
             if name not in ("url", "snapshot", "kept", "step", "reason") and value not in (None, "", []):
-                listed = isinstance(value, list) and any(len(str(item)) > 40 for item in value)
-                typer.echo(f"  {name.replace('_', ' ')}: {''.join(f'{chr(10)}    {item}' for item in value) if listed else value}")
+                typer.echo(f"  {name.replace('_', ' ')}:{_told(value)}")
     if unread:
         typer.echo(unread, err=True)
+
+
+def _told(value: object) -> str:
+    """A part of a page's story as text: long entries on lines of their own."""
+    if isinstance(value, dict):
+        return " " + ", ".join(f"{key} {count}" for key, count in value.items())
+    if not isinstance(value, list):
+        return f" {value}"
+    if any(len(str(item)) > 40 for item in value):
+        return "".join(f"\n    {item}" for item in value)
+    return " " + ", ".join(str(item) for item in value)
 
 
 @corpus_app.command("what-if")

@@ -33,6 +33,10 @@ def test_plan_of_the_paper_s_recipe(profile: str, tmp_path: Path) -> None:
     rows = {row.asset: row for row in estimates(factory)}
     assert rows["documents"].rows > 1e6
     assert rows["adapted_model"].gpu_hours > 10 and rows["adapted_chat_model"].gpu_hours > 10  # a billion tokens, both lines
+    parameters = factory.loaded.profile.training.base.parameters
+    assert rows["adapted_model"].rows == pytest.approx(1e9 / (128 * 1024), abs=1)  # a row of the log for each step
+    assert rows["model_release"].bytes > 2 * parameters == rows["adapted_model"].bytes  # several models of this size
+    assert rows["language_report"].core_hours > 20 and "as on a CPU" in rows["language_report"].basis
 
 
 def test_more_tokens_cost_more(tmp_path: Path) -> None:
