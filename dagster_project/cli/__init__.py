@@ -37,10 +37,10 @@ app.add_typer(workshops.evalita_app, name="evalita")
 @app.callback()
 def settings(
     profile: Annotated[
-        str | None, typer.Option("--profile", "-p", help="Name or path of a profile.", show_default="demo", envvar="TRANSUMANZA_PROFILE")
+        str | None, typer.Option("--profile", "-p", help="Name or path of a profile; goes before the command.", show_default="demo", envvar="TRANSUMANZA_PROFILE")
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one key: key=value, dotted; repeatable.", show_default=False)
+        list[str] | None, typer.Option("--set", help="Change one key of the profile: key=value, dotted; repeatable; goes before the command.", show_default=False)
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from foundation.errors import TransumanzaError
 from foundation.store.erased import read_domains, read_urls
 from foundation.store.erasure import Erasure, erase, plan_erasure
 from foundation.store.layout import asset_name
+
+_FILES_NAMED = 2
 
 
 def erase_addresses(
@@ -38,10 +41,18 @@ def erase_addresses(
         typer.echo("nothing was changed; --apply erases it")
 
 
+def rows_told(rows: Mapping[str, int]) -> str:
+    """Rows by table or file as text: tables by name, files by name where they are few and else as one sum."""
+    files = {name: count for name, count in rows.items() if "/" in name}
+    named = {name: count for name, count in rows.items() if len(files) <= _FILES_NAMED or name not in files}
+    told = [f"{count:,} {name}" for name, count in named.items()]
+    return ", ".join(told if len(files) <= _FILES_NAMED else [*told, f"{sum(files.values()):,} rows or records in {len(files):,} files"])
+
+
 def _print(found: Erasure) -> None:
     if found.held:
         rows = [
-            (asset_name(held.key.asset, held.key.partition), held.key.version, held.way, ", ".join(f"{count:,} {name}" for name, count in held.hits.rows.items()))
+            (asset_name(held.key.asset, held.key.partition), held.key.version, held.way, rows_told(held.hits.rows))
             for held in found.held
         ]
         typer.echo(text_table(("holds them", "version", "is", "rows"), rows) + "\n")

@@ -16,10 +16,10 @@ from foundation.errors import TransumanzaError
 from foundation.settings import PROFILES_ROOT
 from foundation.store import BuildRecord, NotPublished, PublishedVersion
 
-corpus_app = typer.Typer(help="The web corpus.", no_args_is_help=True)
-translate_app = typer.Typer(help="Translation.", no_args_is_help=True)
-train_app = typer.Typer(help="Training.", no_args_is_help=True)
-evalita_app = typer.Typer(help="EVALITA tasks.", no_args_is_help=True)
+corpus_app = typer.Typer(help="The web corpus: why a page was dropped, what other rules would change, reports and reviews.", no_args_is_help=True)
+translate_app = typer.Typer(help="Translation: try the engine, score it, review its rows.", no_args_is_help=True)
+train_app = typer.Typer(help="Training: look at rows, export, measure and question models.", no_args_is_help=True)
+evalita_app = typer.Typer(help="EVALITA tasks: what is there, scores of answers, tasks for lm-eval.", no_args_is_help=True)
 
 
 def _resolve(asset: str, partition: str | None = None) -> PublishedVersion:
@@ -277,13 +277,17 @@ def train_export(
     kind: Annotated[str, typer.Option("--type", help="Matrices of a GGUF file: f16 or q8_0.")] = "f16",
 ) -> None:
     """Write a published model as a folder of its own: merged weights, adapter, difference against the base, or GGUF read back and compared."""
+    from training.evaluation.candidates import ADAPTED, ADAPTED_CHAT, TUNED
     from training.exports.formats import FORMS, export_model
     from training.exports.gguf_file import FILE_TYPES
     from training.exports.gguf_tensors import GgufType
 
     if form not in FORMS or kind not in FILE_TYPES:
         raise TransumanzaError(f"--format is one of {', '.join(FORMS)} and --type one of {', '.join(FILE_TYPES)}; got {form!r} and {kind!r}")
-    workplace = make_factory(offline=True).workplace
+    factory = make_factory(offline=True)
+    if asset not in factory.stages:
+        raise TransumanzaError(f"there is no asset {asset!r}; trained models are {', '.join((ADAPTED, ADAPTED_CHAT, *TUNED))}")
+    workplace = factory.workplace
     # Where no merge passed its gate there is still the adapter.
     allowed = [asset] if form == "adapter" else workplace.allow_failed_gates
     model = workplace.store.resolve(asset, ref=workplace.profile, allow_failed_gates=allowed)

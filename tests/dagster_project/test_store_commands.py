@@ -9,9 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from dagster_project.cli import app
+from dagster_project.cli.erasing import rows_told
 from dagster_project.factory import Factory, make_factory
 from foundation.errors import TransumanzaError
 from foundation.stages import StageError
+from foundation.store import PublishedVersion
+from training.errors import ExportError
+from training.exports.formats import base_behind
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,14 @@ def test_what_is_no_asset_is_not_said_to_be_unbuilt(command: list[str], factory:
         run("store", *command)
 
 
+def test_what_is_no_trained_model_is_not_exported_as_one(factory: Factory) -> None:
+    with pytest.raises(TransumanzaError, match=r"there is no asset 'model'; trained models are adapted_model, .*evalita_model"):
+        run("train", "export", "model", "folder")
+    base = PublishedVersion("base_model", None, "0" * 16, "0" * 16, factory.home)
+    with pytest.raises(ExportError, match=r"is a base, not a trained model; name a trained one"):
+        base_behind(base)
+
+
 def test_an_asset_that_is_not_built_says_how_to_build_it(factory: Factory) -> None:
     with pytest.raises(TransumanzaError, match=r"clean_corpus is not published under 'smoke'.*materialize it first"):
         run("store", "show", "clean_corpus")
@@ -58,3 +70,9 @@ def test_a_snapshot_that_is_missing_or_not_of_the_profile(factory: Factory) -> N
         factory.run("decisions")
     with pytest.raises(StageError, match=r"'SAMPLE-1999-01' is none of them; it goes into the profile's `snapshots` first"):
         factory.run("decisions", "SAMPLE-1999-01")
+
+
+def test_rows_to_erase_are_told_on_a_line_however_many_files_hold_them() -> None:
+    assert rows_told({"text": 1200, "ledger": 3}) == "1,200 text, 3 ledger"
+    assert rows_told({"files/name/train.parquet": 19}) == "19 files/name/train.parquet"
+    assert rows_told({"documents": 5, **{f"warc/{number}.warc.gz": 2 for number in range(9)}}) == "5 documents, 18 rows or records in 9 files"

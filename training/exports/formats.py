@@ -71,8 +71,10 @@ def base_behind(model: PublishedVersion) -> PublishedVersion:
     """The base model that a trained model comes from.
 
     Raises:
-        ExportError: its build records do not lead to one.
+        ExportError: its build records do not lead to one, or it is itself a base.
     """
+    if model.asset in BASE_ASSETS:
+        raise ExportError(f"{model} is a base, not a trained model; name a trained one. The base's own files are in {model.files}")
     found = next((ancestor.version for ancestor in ancestry([model]) if ancestor.version.asset in BASE_ASSETS), None)
     if found is None:
         raise ExportError(f"no base model is found behind {model}; name a trained model, whose builds are recorded in this store")
