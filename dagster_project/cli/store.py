@@ -48,7 +48,7 @@ def list_versions(
             for ref in store.refs(asset, partition):
                 published = store.published(store.record(asset, partition, ref=ref))
                 rows.append((asset_name(asset, partition), ref, published.version, f"{published.rows:,}", _size(published)))
-        typer.echo(text_table(("asset", "reference", "version", "rows", "size"), rows, right=(3, 4)))
+        typer.echo(text_table(("asset", "reference", "version", "rows", "size"), rows, right=(3, 4)) if rows else "nothing is published yet; `transumanza demo` makes the whole line")
     typer.echo(f"\nstore: {store}")
 
 

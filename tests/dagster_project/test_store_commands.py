@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -76,3 +77,9 @@ def test_rows_to_erase_are_told_on_a_line_however_many_files_hold_them() -> None
     assert rows_told({"text": 1200, "ledger": 3}) == "1,200 text, 3 ledger"
     assert rows_told({"files/name/train.parquet": 19}) == "19 files/name/train.parquet"
     assert rows_told({"documents": 5, **{f"warc/{number}.warc.gz": 2 for number in range(9)}}) == "5 documents, 18 rows or records in 9 files"
+
+
+def test_an_empty_store_says_so(factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "source_chats" in run("store", "list")
+    monkeypatch.setenv("TRANSUMANZA_HOME", str(tmp_path))
+    assert "nothing is published yet" in run("store", "list")
