@@ -20,7 +20,7 @@ from training.checkpoints import device_of, load_model, load_tokenizer
 from training.conversations import encode_prompt, seeded_order
 from training.errors import TrainingError
 from training.fitting import Progress
-from training.generation import end_tokens, greedy_answers
+from training.generation import end_tokens, generate
 from training.likelihood import choice_likelihoods, likeliest
 from training.templates import render_chat
 
@@ -160,7 +160,7 @@ def _generated(
 ) -> list[str | None]:
     prompts = [encode_prompt(tokenizer, prompt) for prompt, _ in asked]
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt) <= context - asking.answer_tokens]
-    found = greedy_answers(
+    found = generate(
         model,
         tokenizer,
         [prompts[place] for place in fitting],
@@ -171,8 +171,8 @@ def _generated(
         stop=asking.stop,
     )
     answers: list[str | None] = [None] * len(asked)
-    for place, text in zip(fitting, found, strict=True):
-        answers[place] = text
+    for place, answer in zip(fitting, found, strict=True):
+        answers[place] = answer.text
     return answers
 
 

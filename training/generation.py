@@ -24,21 +24,6 @@ class Answer:
     ended: bool
 
 
-def greedy_answers(
-    model: PreTrainedModel | PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Sequence[int]],
-    *,
-    max_tokens: int,
-    batch: int,
-    bar: tqdm | None = None,
-    ends: Sequence[int] = (),
-    stop: Sequence[str] = (),
-) -> list[str]:
-    """The texts of ``generate``, in the order of the prompts."""
-    return [answer.text for answer in generate(model, tokenizer, prompts, max_tokens=max_tokens, batch=batch, bar=bar, ends=ends, stop=stop)]
-
-
 def generate(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,

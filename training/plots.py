@@ -14,24 +14,23 @@ if TYPE_CHECKING:
 
 def loss_curve(log: Sequence[Mapping[str, Any]], title: str) -> bytes:
     """Training loss (nats per target) over tokens seen."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.2), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([entry["tokens"] for entry in log], [entry["loss"] for entry in log], marker=".", linewidth=1)
-    axes.set(title=title, xlabel="tokens seen", ylabel="loss (nats per token)")
-    axes.grid(alpha=0.3)
-    return _png(figure)
+    points = [(entry["tokens"], entry["loss"]) for entry in log]
+    return _line(points, title, "tokens seen", "loss (nats per token)", marker=".")
 
 
 def held_out_curve(points: Sequence[Mapping[str, float]], title: str) -> bytes:
     """Bits per byte on held-out text over training steps; the point at step 0 is the model before training."""
+    places = [(point["step"], point["bits_per_byte"]) for point in points]
+    return _line(places, title, "optimizer steps", "bits per byte, held out", marker="o")
+
+
+def _line(points: Sequence[tuple[float, float]], title: str, across: str, up: str, *, marker: str) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
-    axes.plot([point["step"] for point in points], [point["bits_per_byte"] for point in points], marker="o", linewidth=1)
-    axes.set(title=title, xlabel="optimizer steps", ylabel="bits per byte, held out")
+    axes.plot(*zip(*points, strict=True), marker=marker, linewidth=1)
+    axes.set(title=title, xlabel=across, ylabel=up)
     axes.grid(alpha=0.3)
     return _png(figure)
 

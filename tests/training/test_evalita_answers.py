@@ -22,7 +22,7 @@ from training.answers import Asking, answer_items, choose_items
 from training.checkpoints import load_model, load_tokenizer, save_checkpoint
 from training.conversations import encode_prompt
 from training.errors import TrainingError
-from training.generation import end_tokens, greedy_answers
+from training.generation import end_tokens, generate
 from training.likelihood import choice_likelihoods, likeliest
 from training.server_answers import ask_server
 
@@ -96,7 +96,7 @@ def test_labels_are_chosen_and_the_rest_is_generated(talkative: Path, loaded: tu
     prompt = render_instruction(language.templates, "Rispondi.", "Il gregge scende.")
     [[yes, no]] = choice_likelihoods(model, tokenizer, [(prompt, ("sì", "no"))], batch=1, context=1024)  # type: ignore[misc]
     assert answers[0] == ("sì" if yes >= no else "no")
-    assert answers[1] == greedy_answers(model, tokenizer, [encode_prompt(tokenizer, prompt)], max_tokens=6, batch=1)[0]
+    assert answers[1] == generate(model, tokenizer, [encode_prompt(tokenizer, prompt)], max_tokens=6, batch=1)[0].text
     assert answers[2:] == ["", ""] and found.too_long == 2
     assert [(row["model"], row["task"], row["id"], row["gold"]) for row in found.rows] == [("m", entry["task"], entry["id"], "sì") for entry in items]
     generated = answer_items("m", talkative, items[:1], language.templates, Asking(answer_tokens=6, batch=2), silent, device="cpu")
@@ -121,15 +121,15 @@ def test_a_chat_needs_a_chat_template(talkative: Path, language: LanguageSetting
 def test_answers_end_at_stop_texts_and_at_every_end_token(talkative: Path) -> None:
     model, tokenizer = load_model(talkative), load_tokenizer(talkative)
     prompt = encode_prompt(tokenizer, "Il gregge scende al mare.")
-    free = greedy_answers(model, tokenizer, [prompt], max_tokens=12, batch=1)[0]
+    free = generate(model, tokenizer, [prompt], max_tokens=12, batch=1)[0].text
     assert len(free) > 3
     stop = free[2:4]
-    assert greedy_answers(model, tokenizer, [prompt], max_tokens=12, batch=1, stop=[stop])[0] == free[: free.index(stop)].strip()
+    assert generate(model, tokenizer, [prompt], max_tokens=12, batch=1, stop=[stop])[0].text == free[: free.index(stop)].strip()
     ids = tokenizer(free, add_special_tokens=False)["input_ids"]
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, ids[1]]
     assert end_tokens(model, tokenizer) == sorted({tokenizer.eos_token_id, ids[1]})
     first = ids.index(ids[1])
-    assert greedy_answers(model, tokenizer, [prompt], max_tokens=12, batch=1, ends=end_tokens(model, tokenizer))[0] == tokenizer.decode(ids[:first]).strip()
+    assert generate(model, tokenizer, [prompt], max_tokens=12, batch=1, ends=end_tokens(model, tokenizer))[0].text == tokenizer.decode(ids[:first]).strip()
     assert up_to_stop(" sì\n\nPoi", ["\n\n", ""]) == "sì" and up_to_stop("\n\nsì", ["\n\n"]) == ""
 
 

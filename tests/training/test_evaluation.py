@@ -13,7 +13,7 @@ from training.answers import choose_items
 from training.bits_per_byte import measure, passages
 from training.checkpoints import load_model, load_tokenizer
 from training.errors import TrainingError
-from training.generation import greedy_answers
+from training.generation import generate
 
 TEXTS = ["La neve è caduta.", "Il gregge scende al mare, piano piano, senza fretta alcuna."]
 
@@ -52,8 +52,8 @@ def test_batched_answers_equal_single_ones(tiny: Path) -> None:
     with torch.no_grad():  # a random model repeats one token; widen the logits' spread so that context matters
         model.get_output_embeddings().weight.mul_(20)
     prompts = [list(range(40, 40 + length)) for length in (12, 3, 7, 5)]
-    together = greedy_answers(model, tokenizer, prompts, max_tokens=6, batch=4)
-    alone = [greedy_answers(model, tokenizer, [prompt], max_tokens=6, batch=1)[0] for prompt in prompts]
+    together = [answer.text for answer in generate(model, tokenizer, prompts, max_tokens=6, batch=4)]
+    alone = [generate(model, tokenizer, [prompt], max_tokens=6, batch=1)[0].text for prompt in prompts]
     assert together == alone
     assert len(set(together)) > 1
 
