@@ -122,7 +122,7 @@ def check_stories(clean: Any, tell: Callable[[str], list[dict[str, Any]]]) -> No
             assert float(value) < float(threshold) if side == "at least" else float(value) > float(threshold)
         assert ("overlap" in entry and bool(entry["overlap"])) or row["reason"] != "benchmark_overlap"
         assert row["reason"] != "duplicate" or (len(entry["kept_instead"]) <= 1 and bool(entry["copies"]))
-        assert not row["kept"] or (entry["split"] in ("train", "validation") and entry["words"] > 0)
+        assert not row["kept"] or (entry["split"] in ("train", "validation") and entry["words_and_punctuation_marks"] > 0)
         seen.add(row["reason"])
     assert {None, "benchmark_overlap", "duplicate"} <= seen and len(seen) > 4
 
