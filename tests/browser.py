@@ -88,7 +88,11 @@ def browser(width: int = 1500, height: int = 950) -> Iterator[Browser]:
                 _call("DELETE", f"{address}/session/{session}")
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:  # chromedriver sometimes ignores the signal; its browser is closed already
+                process.kill()
+                process.wait(30)
 
 
 def _call(method: str, url: str, body: dict[str, Any] | None = None) -> Any:
